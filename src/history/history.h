@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The history: the samples of tasks and their processes, kept for a time and within a limit of
+ * memory, asked for by instant or by range.
+ *
+ * Samples are ordered by boot_ns, which never steps; people ask by wall clock, which may. A query by
+ * wall clock considers every sample: where the clock was stepped back, two samples can bear the
+ * same time, and the earlier one by boot_ns wins.
+ *
+ * One writer (the tick) and many readers: calls are thread-safe.
+ */
+#ifndef HISTORY_HISTORY_H
+#define HISTORY_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tally/error.h>
+#include <tally/sample.h>
+
+struct history;
+/** The samples of one task. Belongs to its history. */
+struct history_task;
+
+/** How a history works; zero is the default. */
+struct history_options {
+	int64_t retention_ns; /**< Samples older than this make room; 0 is 1 h. */
+	int64_t interval_ns;  /**< Expected time between samples; 0 is 1 s. */
+	size_t bytes;         /**< Limit of the memory it takes; 0 is 256 MiB. */
+};
+
+/** The most samples of one task that may be asked for: retention / interval. */
+#define HISTORY_SAMPLES_MAX 1000000
+
+/** One named process in a record. */
+struct history_process {
+	const char *name;
+	const struct tally_sample *sample;
+};
+
+/** What one tick has to say of one task. */
+struct history_record {
+	int64_t wall_ns, boot_ns;
+	const struct tally_sample *total;
+	const struct history_process *processes;
+	size_t process_count;
+};
+
+/**
+ * Open a history.
+ *
+ * @return  0; -EINVAL (retention / interval is less than one sample or more than
+ *          HISTORY_SAMPLES_MAX: the message has the numbers); -ENOMEM.
+ */
+int history_open(const struct history_options *options, struct history **ret,
+	struct tally_error *err);
+
+/** Close; takes NULL, returns NULL. */
+struct history *history_close(struct history *history);
+
+/** Find a task, or begin one. The handle is valid until history_task_drop() or close. */
+int history_task(struct history *history, const char *id, struct history_task **ret,
+	struct tally_error *err);
+
+/** Find a task. @return NULL when there is none. */
+struct history_task *history_find(struct history *history, const char *id);
+
+/** Forget a task and all its samples. */
+void history_task_drop(struct history *history, struct history_task *task);
+
+/**
+ * Keep one record.
+ *
+ * @return  0; -EINVAL (boot_ns is not later than the last: the message says by how much);
+ *          -ENOMEM. On failure the history is as it was.
+ */
+int history_append(struct history *history, struct history_task *task,
+	const struct history_record *record, struct tally_error *err);
+
+/**
+ * Read the sample nearest to an instant of the wall clock; of two equally near, the earlier.
+ *
+ * @process     Named process, or NULL for the task.
+ * @ret         Filled with the sample.
+ * @ret_before  Filled with the sample before it, for rates; boot_ns is 0 when there is none. May be
+ *              NULL.
+ * @return      0, -ENOENT (never heard of the process), -ENODATA (nothing kept).
+ */
+int history_nearest(struct history *history, struct history_task *task, const char *process,
+	int64_t wall_ns, struct tally_sample *ret, struct tally_sample *ret_before);
+
+/** Return true to go on. Called with the history's lock held: must not call the history. */
+typedef bool history_sample_fn(void *context, const struct tally_sample *sample);
+
+/**
+ * Visit the samples whose wall clock lies in [since_ns, until_ns], in order of boot_ns.
+ *
+ * @return  0, -ENOENT (never heard of the process).
+ */
+int history_range(struct history *history, struct history_task *task, const char *process,
+	int64_t since_ns, int64_t until_ns, history_sample_fn *visit, void *context);
+
+/** Visit the names of the processes that any kept sample of a task has. */
+void history_processes(struct history *history, struct history_task *task,
+	void (*visit)(void *context, const char *name), void *context);
+
+/** What a history holds. */
+struct history_status {
+	size_t tasks;
+	uint64_t samples; /**< Records kept now. */
+	size_t bytes;     /**< Memory they take. */
+	size_t bytes_limit;
+	uint64_t dropped; /**< Records that made room for others before their time. */
+	uint64_t refused; /**< Records that were out of order or for which there was no memory. */
+};
+
+void history_status(struct history *history, struct history_status *ret);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The sources there are; a new one is one line here and one in sources[]. */
+#ifndef SOURCE_REGISTRY_H
+#define SOURCE_REGISTRY_H
+
+#include "source/source.h"
+
+extern const struct source_ops source_pid;
+
+/** Not in sources[]: made by code, see command.h and fixed.h. */
+extern const struct source_ops source_command;
+extern const struct source_ops source_fixed;
+
+#endif
