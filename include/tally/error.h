@@ -21,7 +21,7 @@ extern "C" {
  * says "no error". It is written only on failure; every parameter of this type may be NULL.
  */
 struct tally_error {
-	int code;                       /**< Negative errno, as returned by the call. */
+	int code;			/**< Negative errno, as returned by the call. */
 	char message[TALLY_ERROR_SIZE]; /**< One line without a newline, always NUL-terminated. */
 };
 

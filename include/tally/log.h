@@ -10,8 +10,8 @@ extern "C" {
 /** Severity of a line given to the log callback. */
 enum tally_log_level {
 	TALLY_LOG_ERROR, /**< Something is lost or will not work until somebody acts. */
-	TALLY_LOG_WARN,  /**< Something is worse than asked for, and goes on. */
-	TALLY_LOG_INFO,  /**< What a person who watches the start would like to know. */
+	TALLY_LOG_WARN,	 /**< Something is worse than asked for, and goes on. */
+	TALLY_LOG_INFO,	 /**< What a person who watches the start would like to know. */
 	TALLY_LOG_DEBUG, /**< For the developers. */
 };
 

@@ -19,7 +19,7 @@ extern "C" {
 enum tally_unit {
 	TALLY_UNIT_COUNT, /**< A plain number. */
 	TALLY_UNIT_BYTES, /**< Bytes. */
-	TALLY_UNIT_NS,    /**< Nanoseconds; shown as seconds. */
+	TALLY_UNIT_NS,	  /**< Nanoseconds; shown as seconds. */
 	TALLY_UNIT_STATE, /**< A process state letter of /proc/PID/stat; shown as a word. */
 };
 
@@ -99,7 +99,7 @@ enum tally_metric {
 #define X(id, ...) TALLY_##id,
 	TALLY_METRICS(X)
 #undef X
-	TALLY_METRIC_COUNT
+		TALLY_METRIC_COUNT
 };
 
 /** Room for metrics in a sample; more than there are, so that new ones do not change its size. */
@@ -111,8 +111,8 @@ struct tally_metric_info {
 	enum tally_unit unit;
 	enum tally_kind kind;
 	enum tally_aggregate aggregate;
-	const char *family;      /**< OpenMetrics family, without "tally_" and "_total". */
-	const char *label;       /**< Label that tells the metrics of a family apart, or NULL. */
+	const char *family;	 /**< OpenMetrics family, without "tally_" and "_total". */
+	const char *label;	 /**< Label that tells the metrics of a family apart, or NULL. */
 	const char *label_value; /**< Its value, or NULL. */
 	const char *help;
 };

@@ -28,71 +28,71 @@ struct tally_monitor;
 
 /** How a monitor works. A zeroed one is the default. Strings are copied. */
 struct tally_monitor_options {
-	int64_t interval_ns;      /**< Between two ticks; 0 is 1 s. 10 ms to 1 h. */
+	int64_t interval_ns;	  /**< Between two ticks; 0 is 1 s. 10 ms to 1 h. */
 	int64_t disk_interval_ns; /**< Between two looks at a sandbox; 0 is 60 s. 100 ms to 24 h. */
-	int64_t history_ns;       /**< How far back samples are kept; 0 is 1 h. */
-	size_t history_bytes;     /**< Limit of the memory they take; 0 is 256 MiB. */
-	const char *collector;    /**< "auto", "bpf", "procfs"; NULL is "auto". */
-	const char *procfs;       /**< Where procfs is mounted; NULL is "/proc". */
-	bool pss;                 /**< Read pss_bytes too: costly, within a budget. */
-	tally_log_fn *log;        /**< NULL: nothing is said. */
-	void *log_context;        /**< Handed to it. */
+	int64_t history_ns;	  /**< How far back samples are kept; 0 is 1 h. */
+	size_t history_bytes;	  /**< Limit of the memory they take; 0 is 256 MiB. */
+	const char *collector;	  /**< "auto", "bpf", "procfs"; NULL is "auto". */
+	const char *procfs;	  /**< Where procfs is mounted; NULL is "/proc". */
+	bool pss;		  /**< Read pss_bytes too: costly, within a budget. */
+	tally_log_fn *log;	  /**< NULL: nothing is said. */
+	void *log_context;	  /**< Handed to it. */
 };
 
 /** What is known of a task besides its figures. Valid during the callback only. */
 struct tally_task_info {
-	const char *id;      /**< UTF-8 or not: as its source gave it. */
-	const char *source;  /**< Name of the source that claims it. */
-	const char *sandbox; /**< Directory whose disk usage is the task's, or NULL. */
+	const char *id;		 /**< UTF-8 or not: as its source gave it. */
+	const char *source;	 /**< Name of the source that claims it. */
+	const char *sandbox;	 /**< Directory whose disk usage is the task's, or NULL. */
 	const char *disk_method; /**< How its disk usage is known ("walk", …), or NULL. */
-	enum tally_life state;
+	enum tally_life life;
 	int64_t started_wall_ns; /**< 0: unknown. */
-	int64_t ended_wall_ns;   /**< 0: not ended. */
+	int64_t ended_wall_ns;	 /**< 0: not ended. */
 	size_t process_count;
 };
 
 /** What is known of a named process. Valid during the callback only. */
 struct tally_process_info {
 	const char *name;
-	enum tally_life state;
-	pid_t pid;            /**< Root pid of its last run; 0 when there is none. */
+	enum tally_life life;
+	pid_t pid;		 /**< Root pid of its last run; 0 when there is none. */
 	int64_t started_wall_ns; /**< 0: unknown. */
-	int64_t ended_wall_ns;   /**< 0: not ended. */
-	int return_code;      /**< Valid for TALLY_LIFE_SUCCESS and TALLY_LIFE_FAILED. */
-	int runs;             /**< Roots it has had so far. */
+	int64_t ended_wall_ns;	 /**< 0: not ended. */
+	int return_code;	 /**< Valid for an ended life. */
+	int runs;		 /**< Roots it has had so far. */
 };
 
 /** One live pid of a task, and why it belongs. Valid during the callback only. */
 struct tally_pid_info {
 	const char *process; /**< Named process that owns it. */
 	pid_t pid;
-	pid_t parent;      /**< Its parent when it was last looked at. */
+	pid_t parent;	   /**< Its parent when it was last looked at. */
 	int64_t start_ns;  /**< When it was started, CLOCK_BOOTTIME. */
 	const char *comm;  /**< Name of its main thread, as the kernel has it; any bytes. */
 	const char *why;   /**< "root", "child", "reparented", "cgroup". */
-	int64_t cpu_ns;    /**< CPU time of its own, user and system; -1: unknown. */
+	int64_t cpu_ns;	   /**< CPU time of its own, user and system; -1: unknown. */
 	int64_t rss_bytes; /**< -1: unknown. */
 };
 
 /** The monitor's own health and cost. */
 struct tally_status {
 	const char *version;
-	const char *collector;        /**< The one in use. Valid as long as the monitor. */
+	const char *collector;	      /**< The one in use. Valid as long as the monitor. */
 	const char *collector_reason; /**< Why that one. Valid as long as the monitor. */
 	bool running;
 	int64_t interval_ns, disk_interval_ns;
-	uint64_t ticks;         /**< Taken since the monitor was made. */
+	uint64_t ticks;		/**< Taken since the monitor was made. */
 	uint64_t ticks_skipped; /**< Left out because the tick before took too long. */
 	int64_t last_tick_wall_ns;
-	int64_t tick_cpu_ns;    /**< CPU time that the last tick took. */
-	int64_t self_cpu_ns;    /**< CPU time of this whole program so far: getrusage(). */
+	int64_t tick_cpu_ns;	/**< CPU time that the last tick took. */
+	int64_t self_cpu_ns;	/**< CPU time of this whole program so far: getrusage(). */
 	int64_t self_rss_bytes; /**< Resident memory of this whole program: /proc/self/statm. */
 	size_t tasks, processes, pids; /**< Followed now. */
 	size_t history_bytes, history_limit_bytes;
-	uint64_t history_dropped; /**< Samples that made room before their time. */
-	uint64_t history_refused; /**< Samples that could not be kept: out of order, no memory. */
+	uint64_t history_dropped;   /**< Samples that made room before their time. */
+	uint64_t history_refused;   /**< Samples that could not be kept: out of order, no memory. */
 	uint64_t collector_limited; /**< Times that a limit of the collector bit. */
-	uint64_t faults;        /**< Errors of sources and collectors met so far. */
+	uint64_t faults;	    /**< Errors of sources and collectors met so far. */
 	/**
 	 * CPU time since the monitor was made, of the whole machine (/proc/stat: all but idle and
 	 * iowait) and the part of it that is in no task. Nanoseconds; -1: unknown. The second is
@@ -161,8 +161,8 @@ int tally_monitor_tick(struct tally_monitor *monitor, struct tally_error *err);
  *
  * @return  0, -ENOENT (no such task), -ENODATA (never sampled). Answers from memory.
  */
-int tally_monitor_sample(struct tally_monitor *monitor, const char *task,
-	struct tally_reading *ret, struct tally_error *err);
+int tally_monitor_sample(struct tally_monitor *monitor, const char *task, struct tally_reading *ret,
+	struct tally_error *err);
 
 /**
  * Read the sample of a task nearest to an instant; of two equally near, the earlier.

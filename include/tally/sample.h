@@ -25,16 +25,16 @@ extern "C" {
 enum tally_reason {
 	TALLY_REASON_NOT_SAMPLED,  /**< No pass has seen it yet. */
 	TALLY_REASON_PERMISSION,   /**< The kernel refused: another user's process. */
-	TALLY_REASON_KERNEL,       /**< This kernel does not have the figure. */
-	TALLY_REASON_NOT_ASKED,    /**< Costly, and not asked for. */
-	TALLY_REASON_BUDGET,       /**< Costly, asked for, and its budget is spent. */
+	TALLY_REASON_KERNEL,	   /**< This kernel does not have the figure. */
+	TALLY_REASON_NOT_ASKED,	   /**< Costly, and not asked for. */
+	TALLY_REASON_BUDGET,	   /**< Costly, asked for, and its budget is spent. */
 	TALLY_REASON_NO_SANDBOX,   /**< The task has no sandbox. */
 	TALLY_REASON_DISK_PENDING, /**< The first walk of the sandbox has not ended. */
 	TALLY_REASON_DISK_FAILED,  /**< The sandbox cannot be read. */
-	TALLY_REASON_ENDED,        /**< No live pid is left to read it from. */
-	TALLY_REASON_COLLECTOR,    /**< The collector in use cannot see it. */
-	TALLY_REASON_TASK_ONLY,    /**< A figure of the task as a whole, not of a process. */
-	TALLY_REASON_LIMIT,        /**< A limit of Tally's own bites (descriptors, map entries). */
+	TALLY_REASON_ENDED,	   /**< No live pid is left to read it from. */
+	TALLY_REASON_COLLECTOR,	   /**< The collector in use cannot see it. */
+	TALLY_REASON_TASK_ONLY,	   /**< A figure of the task as a whole, not of a process. */
+	TALLY_REASON_LIMIT,	   /**< A limit of Tally's own bites (descriptors, map entries). */
 	TALLY_REASON_NOT_STORED,   /**< The history it comes from did not know this metric. */
 	TALLY_REASON_COUNT
 };
@@ -47,7 +47,7 @@ struct tally_sample {
 	int64_t wall_ns;  /**< Instant as people see it: nanoseconds since the epoch. */
 	int64_t boot_ns;  /**< The same instant by CLOCK_BOOTTIME: orders samples, never steps. */
 	uint64_t present; /**< TALLY_BIT(metric) is set for every value that is known. */
-	int64_t value[TALLY_METRIC_CAPACITY];  /**< Valid where present; in the unit of the table. */
+	int64_t value[TALLY_METRIC_CAPACITY]; /**< Valid where present; in the unit of the table. */
 	uint8_t reason[TALLY_METRIC_CAPACITY]; /**< enum tally_reason; valid where not present. */
 };
 
@@ -131,18 +131,18 @@ struct tally_reading {
 	struct tally_sample sample;
 	bool has_cpu_rate; /**< False when there is no earlier sample to compare with. */
 	double cpu_rate;   /**< Cores, over the time between the two samples. */
-	bool stale;        /**< The monitor is not running, or it is late by three intervals. */
+	bool stale;	   /**< The monitor is not running, or it is late by three intervals. */
 };
 
 /** What a task or a process is doing. */
 enum tally_life {
-	TALLY_LIFE_WAITING,  /**< Known, not running yet. */
-	TALLY_LIFE_ACTIVE,   /**< Running. */
-	TALLY_LIFE_SUCCESS,  /**< Ended well. */
-	TALLY_LIFE_FAILED,   /**< Ended badly. */
-	TALLY_LIFE_KILLED,   /**< Ended by a signal or by its supervisor. */
-	TALLY_LIFE_LOST,     /**< Ended, and nobody knows how. */
-	TALLY_LIFE_CLEANING, /**< Being ended. */
+	TALLY_LIFE_WAITING,    /**< Known, not running yet. */
+	TALLY_LIFE_ACTIVE,     /**< Running. */
+	TALLY_LIFE_SUCCESS,    /**< Ended well. */
+	TALLY_LIFE_FAILED,     /**< Ended badly. */
+	TALLY_LIFE_KILLED,     /**< Ended by a signal or by its supervisor. */
+	TALLY_LIFE_LOST,       /**< Ended, and nobody knows how. */
+	TALLY_LIFE_CLEANING,   /**< Being ended. */
 	TALLY_LIFE_FINALIZING, /**< Ended; its last processes run. */
 };
 

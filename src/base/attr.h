@@ -12,7 +12,7 @@
 #define TALLY_API __attribute__((visibility("default")))
 
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
-#define CLEANUP(function)          __attribute__((cleanup(function)))
+#define CLEANUP(function)	 __attribute__((cleanup(function)))
 
 /** char *, freed at the end of its scope. */
 #define CLEANUP_FREE CLEANUP(cleanup_free)
@@ -58,11 +58,11 @@ static inline int take_fd(int *fd)
 }
 
 /** Take a pointer out of a variable that would free it. */
-#define TAKE(pointer)                             \
-	({                                        \
-		__typeof__(pointer) _t = pointer; \
-		(pointer) = NULL;                 \
-		_t;                               \
+#define TAKE(pointer)                                                                              \
+	({                                                                                         \
+		__typeof__(pointer) _t = pointer;                                                  \
+		(pointer) = NULL;                                                                  \
+		_t;                                                                                \
 	})
 
 #endif

@@ -6,8 +6,8 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(item)  ((item)->hh.tbl = NULL)
+#define HASH_NONFATAL_OOM	  1
+#define uthash_nonfatal_oom(item) ((item)->hh.tbl = NULL)
 
 #include <uthash.h>
 

@@ -91,7 +91,8 @@ bool parse_u64(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
 	struct cursor c = cursor_of(text, strlen(text));
 	uint64_t value;
 
-	if (blank(*text) || !cursor_u64(&c, &value) || c.at != c.end || value < least || value > most)
+	if (blank(*text) || !cursor_u64(&c, &value) || c.at != c.end || value < least ||
+		value > most)
 		return false;
 	*ret = value;
 	return true;

@@ -26,12 +26,22 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit size_units[] = {
-	{"", 1}, {"B", 1},
-	{"K", UINT64_C(1) << 10}, {"KB", UINT64_C(1) << 10}, {"kB", UINT64_C(1) << 10},
-	{"k", UINT64_C(1) << 10}, {"KiB", UINT64_C(1) << 10},
-	{"M", UINT64_C(1) << 20}, {"MB", UINT64_C(1) << 20}, {"MiB", UINT64_C(1) << 20},
-	{"G", UINT64_C(1) << 30}, {"GB", UINT64_C(1) << 30}, {"GiB", UINT64_C(1) << 30},
-	{"T", UINT64_C(1) << 40}, {"TB", UINT64_C(1) << 40}, {"TiB", UINT64_C(1) << 40},
+	{"", 1},
+	{"B", 1},
+	{"K", UINT64_C(1) << 10},
+	{"KB", UINT64_C(1) << 10},
+	{"kB", UINT64_C(1) << 10},
+	{"k", UINT64_C(1) << 10},
+	{"KiB", UINT64_C(1) << 10},
+	{"M", UINT64_C(1) << 20},
+	{"MB", UINT64_C(1) << 20},
+	{"MiB", UINT64_C(1) << 20},
+	{"G", UINT64_C(1) << 30},
+	{"GB", UINT64_C(1) << 30},
+	{"GiB", UINT64_C(1) << 30},
+	{"T", UINT64_C(1) << 40},
+	{"TB", UINT64_C(1) << 40},
+	{"TiB", UINT64_C(1) << 40},
 	{NULL, 0},
 };
 
@@ -63,8 +73,8 @@ static bool quantity(struct cursor c, const struct unit *units, int64_t *ret)
 	}
 
 	uint64_t factor = find_factor(units, c.at, (size_t)(c.end - c.at));
-	unsigned __int128 total = (unsigned __int128)whole * factor +
-		(unsigned __int128)fraction * factor / scale;
+	unsigned __int128 total =
+		(unsigned __int128)whole * factor + (unsigned __int128)fraction * factor / scale;
 	if (factor == 0 || total > INT64_MAX)
 		return false;
 	*ret = (int64_t)total;
@@ -80,8 +90,8 @@ int parse_duration(const char *text, int64_t *ret, struct tally_error *err)
 			"'%.80s' is not a duration; write a number and ms, s, m, h or d, as 250ms or 1h",
 			text);
 	if (value == 0)
-		return tally_refuse(err, -EINVAL, "'%.80s' is no time at all; a duration must be longer",
-			text);
+		return tally_refuse(
+			err, -EINVAL, "'%.80s' is no time at all; a duration must be longer", text);
 	*ret = value;
 	return 0;
 }
@@ -171,7 +181,7 @@ static bool days_fit(const struct tm *asked, time_t made)
 	struct tm check;
 
 	return gmtime_r(&made, &check) && check.tm_mday == asked->tm_mday &&
-		check.tm_mon == asked->tm_mon;
+	       check.tm_mon == asked->tm_mon;
 }
 
 static bool rfc3339(struct cursor c, int64_t *ret)

@@ -67,7 +67,8 @@ int collector_open(const char *name, const struct collect_options *options, stru
 	const struct collector_ops *ops = find(name);
 	if (!ops)
 		return tally_refuse(err, -ENOENT,
-			"there is no collector '%.40s'; `tally doctor` lists those there are", name);
+			"there is no collector '%.40s'; `tally doctor` lists those there are",
+			name);
 	snprintf(reason, 256, "asked for by name");
 	int r = open_one(ops, options, ret, err);
 	return r < 0 ? tally_prefix(err, r, "collector %s", name) : 0;
@@ -131,8 +132,8 @@ void collector_group_remove(struct collector *collector, uint32_t group)
 		collector->group_free = group;
 }
 
-int collector_root_add(struct collector *collector, uint32_t group,
-	const struct collect_root *root, struct tally_error *err)
+int collector_root_add(struct collector *collector, uint32_t group, const struct collect_root *root,
+	struct tally_error *err)
 {
 	return collector->ops->root_add(collector, group, root, err);
 }

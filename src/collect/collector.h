@@ -39,17 +39,18 @@
 /** How a collector works. A zeroed one is the default. */
 struct collect_options {
 	const char *procfs; /**< Where procfs is mounted; NULL is "/proc". */
-	bool pss;           /**< Read pss_bytes, within a budget. */
+	bool pss;	    /**< Read pss_bytes, within a budget. */
 	size_t fd_limit;    /**< Descriptors it may keep; 0: three quarters of RLIMIT_NOFILE. */
 	const struct log *log;
 };
 
 /** What a group begins with. */
 struct collect_root {
-	pid_t pid;           /**< Root pid, or 0 when the group is a cgroup. */
-	int64_t start_ns;    /**< Its start (CLOCK_BOOTTIME) for identity, 10 ms exact; 0: any. */
-	uint64_t cgroup_id;  /**< v2 cgroup whose members these are (inode of its directory), or 0. */
-	const char *cgroup;  /**< Path of that cgroup's directory, or NULL. */
+	pid_t pid;	  /**< Root pid, or 0 when the group is a cgroup. */
+	int64_t start_ns; /**< Its start (CLOCK_BOOTTIME) for identity, 10 ms exact; 0: any. */
+	uint64_t
+		cgroup_id; /**< v2 cgroup whose members these are (inode of its directory), or 0. */
+	const char *cgroup; /**< Path of that cgroup's directory, or NULL. */
 	/**
 	 * Pid of a subreaper that adopts this group's orphans, or 0: a pid without a known parent
 	 * whose parent it is then belongs to the group. For the caller's own children, when the
@@ -63,7 +64,7 @@ struct collect_member {
 	pid_t pid, parent;
 	int64_t start_ns; /**< CLOCK_BOOTTIME. */
 	const char *comm;
-	const char *why;  /**< "root", "child", "reparented", "cgroup". */
+	const char *why;	   /**< "root", "child", "reparented", "cgroup". */
 	int64_t cpu_ns, rss_bytes; /**< -1: unknown. */
 };
 
@@ -71,7 +72,7 @@ typedef void collect_member_fn(void *context, const struct collect_member *membe
 
 /** What a collector says of itself. */
 struct collect_status {
-	size_t pids;      /**< Live members of all groups. */
+	size_t pids;	  /**< Live members of all groups. */
 	size_t strangers; /**< Live pids known to be in no group. */
 	uint64_t limited; /**< Times a limit bit: descriptors, map entries. */
 };
@@ -99,8 +100,8 @@ struct collector_ops {
 	void (*members)(struct collector *collector, uint32_t group, collect_member_fn *visit,
 		void *context);
 	/** May be NULL. */
-	void (*reaped)(struct collector *collector, uint32_t group, pid_t pid,
-		const struct rusage *usage);
+	void (*reaped)(
+		struct collector *collector, uint32_t group, pid_t pid, const struct rusage *usage);
 	void (*status)(struct collector *collector, struct collect_status *ret);
 };
 
@@ -108,9 +109,9 @@ struct collector_ops {
 struct collector {
 	const struct collector_ops *ops;
 	struct tally_sample *groups; /**< Indexed by group. */
-	bool *used;                  /**< Which groups exist. */
-	uint32_t group_count;        /**< Length of both. */
-	uint32_t group_free;         /**< No unused group is below this index. */
+	bool *used;		     /**< Which groups exist. */
+	uint32_t group_count;	     /**< Length of both. */
+	uint32_t group_free;	     /**< No unused group is below this index. */
 };
 
 /** All collectors, best first, NULL-terminated. */
@@ -123,8 +124,8 @@ extern const struct collector_ops *const collectors[];
  * @ret_reason  A line that says which was chosen and why; 256 bytes of the caller's, may be NULL.
  * @return      0, -ENOENT (no such collector), -ENOTSUP and others as its probe or open says.
  */
-int collector_open(const char *name, const struct collect_options *options,
-	struct collector **ret, char ret_reason[256], struct tally_error *err);
+int collector_open(const char *name, const struct collect_options *options, struct collector **ret,
+	char ret_reason[256], struct tally_error *err);
 
 /** Close; takes NULL, returns NULL. */
 struct collector *collector_close(struct collector *collector);
@@ -141,8 +142,8 @@ void collector_group_remove(struct collector *collector, uint32_t group);
  * @return  0; -ESRCH (the pid is gone, or is another than start_ns says); -EACCES; -ENOMEM;
  *          -ENOTSUP (this collector cannot follow such a root).
  */
-int collector_root_add(struct collector *collector, uint32_t group,
-	const struct collect_root *root, struct tally_error *err);
+int collector_root_add(struct collector *collector, uint32_t group, const struct collect_root *root,
+	struct tally_error *err);
 
 /** Bring the samples of all groups up to date: one look at the machine, whatever their number. */
 int collector_pass(struct collector *collector, struct tally_error *err);
@@ -151,16 +152,16 @@ int collector_pass(struct collector *collector, struct tally_error *err);
 const struct tally_sample *collector_group(const struct collector *collector, uint32_t group);
 
 /** Visit the live members of a group, parents first. */
-void collector_members(struct collector *collector, uint32_t group, collect_member_fn *visit,
-	void *context);
+void collector_members(
+	struct collector *collector, uint32_t group, collect_member_fn *visit, void *context);
 
 /**
  * Tell that the caller has reaped a child of its own that belongs to a group, with what wait4()
  * said: nobody else can read its last nanoseconds. Call it after wait4(), between passes. A pid
  * that was never seen by a pass is counted by it too.
  */
-void collector_reaped(struct collector *collector, uint32_t group, pid_t pid,
-	const struct rusage *usage);
+void collector_reaped(
+	struct collector *collector, uint32_t group, pid_t pid, const struct rusage *usage);
 
 void collector_status(struct collector *collector, struct collect_status *ret);
 

@@ -16,19 +16,20 @@ struct disk;
 
 /** How the worker works; zero is the default. */
 struct disk_options {
-	int64_t interval_ns;            /**< Between two looks at one sandbox; 0 is 60 s. */
-	void (*changed)(void *context); /**< Called by the worker when a result arrived; may be NULL. */
+	int64_t interval_ns; /**< Between two looks at one sandbox; 0 is 60 s. */
+	void (*changed)(
+		void *context); /**< Called by the worker when a result arrived; may be NULL. */
 	void *context;
 	const struct log *log;
 };
 
 /** What is known of a sandbox. */
 struct disk_reading {
-	int code;           /**< 0; -EINPROGRESS: no figure yet; another negative errno: it failed. */
-	int64_t bytes;      /**< st_blocks * 512 of everything in it, hard links once (du -xsB1). */
-	int64_t files;      /**< Entries in it, the sandbox itself included. */
-	int64_t partial;    /**< Directories that could not be read: bytes is then a lower bound. */
-	int64_t boot_ns;    /**< CLOCK_BOOTTIME at which the figure was true. */
+	int code;	 /**< 0; -EINPROGRESS: no figure yet; another negative errno: it failed. */
+	int64_t bytes;	 /**< st_blocks * 512 of everything in it, hard links once (du -xsB1). */
+	int64_t files;	 /**< Entries in it, the sandbox itself included. */
+	int64_t partial; /**< Directories that could not be read: bytes is then a lower bound. */
+	int64_t boot_ns; /**< CLOCK_BOOTTIME at which the figure was true. */
 	const char *method; /**< How it is known: "walk", … Static. */
 };
 

@@ -26,7 +26,7 @@ struct history_task;
 struct history_options {
 	int64_t retention_ns; /**< Samples older than this make room; 0 is 1 h. */
 	int64_t interval_ns;  /**< Expected time between samples; 0 is 1 s. */
-	size_t bytes;         /**< Limit of the memory it takes; 0 is 256 MiB. */
+	size_t bytes;	      /**< Limit of the memory it takes; 0 is 256 MiB. */
 };
 
 /** The most samples of one task that may be asked for: retention / interval. */
@@ -52,8 +52,8 @@ struct history_record {
  * @return  0; -EINVAL (retention / interval is less than one sample or more than
  *          HISTORY_SAMPLES_MAX: the message has the numbers); -ENOMEM.
  */
-int history_open(const struct history_options *options, struct history **ret,
-	struct tally_error *err);
+int history_open(
+	const struct history_options *options, struct history **ret, struct tally_error *err);
 
 /** Close; takes NULL, returns NULL. */
 struct history *history_close(struct history *history);
@@ -108,7 +108,7 @@ void history_processes(struct history *history, struct history_task *task,
 struct history_status {
 	size_t tasks;
 	uint64_t samples; /**< Records kept now. */
-	size_t bytes;     /**< Memory they take. */
+	size_t bytes;	  /**< Memory they take. */
 	size_t bytes_limit;
 	uint64_t dropped; /**< Records that made room for others before their time. */
 	uint64_t refused; /**< Records that were out of order or for which there was no memory. */

@@ -5,13 +5,15 @@
 #include <string.h>
 #include "base/attr.h"
 
-TALLY_API void tally_sample_clear(struct tally_sample *sample, enum tally_reason reason)
+TALLY_API
+void tally_sample_clear(struct tally_sample *sample, enum tally_reason reason)
 {
 	*sample = (struct tally_sample){0};
 	memset(sample->reason, (int)reason, sizeof(sample->reason));
 }
 
-TALLY_API void tally_sample_start(struct tally_sample *sum, int64_t wall_ns, int64_t boot_ns)
+TALLY_API
+void tally_sample_start(struct tally_sample *sum, int64_t wall_ns, int64_t boot_ns)
 {
 	tally_sample_clear(sum, TALLY_REASON_NOT_SAMPLED);
 	sum->wall_ns = wall_ns;
@@ -46,16 +48,19 @@ static void add_metric(struct tally_sample *sum, const struct tally_sample *part
 	}
 }
 
-TALLY_API void tally_sample_add(struct tally_sample *sum, const struct tally_sample *part)
+TALLY_API
+void tally_sample_add(struct tally_sample *sum, const struct tally_sample *part)
 {
 	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
 		if (tally_metrics[i].aggregate != TALLY_AGGREGATE_TASK)
 			add_metric(sum, part, i);
 }
 
-TALLY_API int tally_sample_cpu_ns(const struct tally_sample *sample, int64_t *ret)
+TALLY_API
+int tally_sample_cpu_ns(const struct tally_sample *sample, int64_t *ret)
 {
-	if (!tally_sample_has(sample, TALLY_CPU_USER) || !tally_sample_has(sample, TALLY_CPU_SYSTEM))
+	if (!tally_sample_has(sample, TALLY_CPU_USER) ||
+		!tally_sample_has(sample, TALLY_CPU_SYSTEM))
 		return -ENODATA;
 	*ret = sample->value[TALLY_CPU_USER] + sample->value[TALLY_CPU_SYSTEM];
 	return 0;
@@ -70,11 +75,13 @@ static double rate_between(const struct tally_sample *earlier, const struct tall
 	return unit == TALLY_UNIT_NS ? per_second / 1e9 : per_second;
 }
 
-TALLY_API int tally_sample_rate(const struct tally_sample *earlier,
-	const struct tally_sample *later, enum tally_metric metric, double *ret)
+TALLY_API
+int tally_sample_rate(const struct tally_sample *earlier, const struct tally_sample *later,
+	enum tally_metric metric, double *ret)
 {
-	if (tally_metrics[metric].kind != TALLY_KIND_COUNTER || !tally_sample_has(earlier, metric) ||
-		!tally_sample_has(later, metric) || later->boot_ns <= earlier->boot_ns)
+	if (tally_metrics[metric].kind != TALLY_KIND_COUNTER ||
+		!tally_sample_has(earlier, metric) || !tally_sample_has(later, metric) ||
+		later->boot_ns <= earlier->boot_ns)
 		return -ENODATA;
 
 	int64_t rise = later->value[metric] - earlier->value[metric];
@@ -84,7 +91,8 @@ TALLY_API int tally_sample_rate(const struct tally_sample *earlier,
 	return 0;
 }
 
-TALLY_API int tally_sample_cpu_rate(
+TALLY_API
+int tally_sample_cpu_rate(
 	const struct tally_sample *earlier, const struct tally_sample *later, double *ret)
 {
 	double user, system;

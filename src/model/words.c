@@ -14,19 +14,23 @@ static const char *const reasons[TALLY_REASON_COUNT] = {
 	[TALLY_REASON_DISK_PENDING] = "the first walk of the sandbox has not ended yet",
 	[TALLY_REASON_DISK_FAILED] = "the sandbox cannot be read; the log says why",
 	[TALLY_REASON_ENDED] = "no live process is left to read it from",
-	[TALLY_REASON_COLLECTOR] = "the collector in use cannot see it; `tally doctor` tells which can",
+	[TALLY_REASON_COLLECTOR] =
+		"the collector in use cannot see it; `tally doctor` tells which can",
 	[TALLY_REASON_TASK_ONLY] = "a figure of the task as a whole; ask for the task",
 	[TALLY_REASON_LIMIT] = "a limit of Tally is reached; `tally doctor` tells which",
-	[TALLY_REASON_NOT_STORED] = "not in this history: it was written before this figure existed",
+	[TALLY_REASON_NOT_STORED] =
+		"not in this history: it was written before this figure existed",
 };
 
-TALLY_API const char *tally_reason_text(enum tally_reason reason)
+TALLY_API
+const char *tally_reason_text(enum tally_reason reason)
 {
 	return (unsigned)reason < TALLY_REASON_COUNT ? reasons[reason] : "unknown";
 }
 
 /* The letters of fs/proc/array.c, task_state_array[]. */
-TALLY_API const char *tally_state_word(int64_t letter)
+TALLY_API
+const char *tally_state_word(int64_t letter)
 {
 	switch (letter) {
 	case 'R':
@@ -64,7 +68,8 @@ static const char *const lives[] = {
 	[TALLY_LIFE_FINALIZING] = "finalizing",
 };
 
-TALLY_API const char *tally_life_name(enum tally_life life)
+TALLY_API
+const char *tally_life_name(enum tally_life life)
 {
 	return (size_t)life < ARRAY_SIZE(lives) ? lives[life] : "unknown";
 }

@@ -19,7 +19,8 @@ static int refuse_kind(const char *spec, struct tally_error *err)
 	for (size_t i = 0; sources[i]; i++) {
 		size_t used = strlen(kinds);
 
-		snprintf(kinds + used, sizeof(kinds) - used, "%s%s", i ? ", " : "", sources[i]->usage);
+		snprintf(kinds + used, sizeof(kinds) - used, "%s%s", i ? ", " : "",
+			sources[i]->usage);
 	}
 	return tally_refuse(err, -EINVAL, "'%.100s' is not a source; there are: %s", spec, kinds);
 }

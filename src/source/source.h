@@ -20,7 +20,7 @@
 struct source_process {
 	const char *name;
 	enum tally_life life;
-	pid_t pid;          /**< Root pid, or 0: it has none (yet, or any more), or is a cgroup. */
+	pid_t pid;	    /**< Root pid, or 0: it has none (yet, or any more), or is a cgroup. */
 	int64_t start_ns;   /**< Start of that pid (CLOCK_BOOTTIME) where known, for identity. */
 	uint64_t cgroup_id; /**< v2 cgroup that holds the process, or 0. */
 	const char *cgroup; /**< Directory of that cgroup, or NULL. */
@@ -31,7 +31,7 @@ struct source_process {
 
 /** One task. Strings belong to the source and are valid during the visit only. */
 struct source_task {
-	const char *id;      /**< Unique in its source; any bytes but NUL. */
+	const char *id;	     /**< Unique in its source; any bytes but NUL. */
 	const char *sandbox; /**< Or NULL. */
 	enum tally_life life;
 	int64_t started_wall_ns, ended_wall_ns; /**< 0: unknown, not ended. */
@@ -50,7 +50,8 @@ struct source;
 struct source_ops {
 	const char *name;
 	const char *summary; /**< One line for `tally doctor` and --help. */
-	const char *usage;   /**< "pid:NAME=PID", or NULL when it cannot be named on a command line. */
+	const char
+		*usage; /**< "pid:NAME=PID", or NULL when it cannot be named on a command line. */
 
 	/** Can it work here? 0, or negative errno with the reason. May be NULL. */
 	int (*probe)(struct tally_error *err);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the rooms above may do with a monitor besides the public API. */
+#ifndef MONITOR_MONITOR_H
+#define MONITOR_MONITOR_H
+
+#include <tally/monitor.h>
+
+struct collector;
+struct source;
+
+/**
+ * Make a monitor that uses a collector already open, as tally_monitor_new() otherwise.
+ *
+ * @collector  Taken over, also on failure.
+ */
+int monitor_new_with(const struct tally_monitor_options *options, struct collector *collector,
+	const char *reason, struct tally_monitor **ret, struct tally_error *err);
+
+/**
+ * Add a source already open.
+ *
+ * @source  Taken over, also on failure. It is used under the monitor's tick lock from now on.
+ */
+int monitor_add_source(
+	struct tally_monitor *monitor, struct source *source, struct tally_error *err);
+
+/**
+ * Wake the tick thread to look at its sources now rather than at the next tick. Thread-safe and
+ * async-signal-safe.
+ */
+void monitor_wake(struct tally_monitor *monitor);
+
+#endif
