@@ -7,7 +7,8 @@
  * wall clock considers every sample: where the clock was stepped back, two samples can bear the
  * same time, and the earlier one by boot_ns wins.
  *
- * One writer (the tick) and many readers: calls are thread-safe.
+ * One writer (the tick) and many readers: calls are thread-safe. Only a handle that another thread
+ * may drop meanwhile must not be used: history_task_drop() belongs to the writer.
  */
 #ifndef HISTORY_HISTORY_H
 #define HISTORY_HISTORY_H
@@ -26,13 +27,17 @@ struct history_task;
 struct history_options {
 	int64_t retention_ns; /**< Samples older than this make room; 0 is 1 h. */
 	int64_t interval_ns;  /**< Expected time between samples; 0 is 1 s. */
+<<<<<<< HEAD
 	size_t bytes;	      /**< Limit of the memory it takes; 0 is 256 MiB. */
+=======
+	size_t bytes;	      /**< Limit of the memory that samples take; 0 is 256 MiB. */
+>>>>>>> history
 };
 
 /** The most samples of one task that may be asked for: retention / interval. */
 #define HISTORY_SAMPLES_MAX 1000000
 
-/** One named process in a record. */
+/** One named process in a record. A name appears once in a record. */
 struct history_process {
 	const char *name;
 	const struct tally_sample *sample;
@@ -69,10 +74,14 @@ struct history_task *history_find(struct history *history, const char *id);
 void history_task_drop(struct history *history, struct history_task *task);
 
 /**
- * Keep one record.
+ * Keep one record. The times of its samples are those of the record.
  *
- * @return  0; -EINVAL (boot_ns is not later than the last: the message says by how much);
- *          -ENOMEM. On failure the history is as it was.
+ * @return  0; -EINVAL (boot_ns is not later than the task's last: the message says by how much; or a
+ *          process is named twice); -ENOMEM (no memory, or the record alone is over the limit).
+ *          On failure the samples kept are as they were, and the refusal is counted.
+ *
+ * Makes room as needed: what is older than the retention goes, and beyond the limit of memory the
+ * oldest record of any task. Allocates nothing while the number of processes is steady.
  */
 int history_append(struct history *history, struct history_task *task,
 	const struct history_record *record, struct tally_error *err);
@@ -89,7 +98,7 @@ int history_append(struct history *history, struct history_task *task,
 int history_nearest(struct history *history, struct history_task *task, const char *process,
 	int64_t wall_ns, struct tally_sample *ret, struct tally_sample *ret_before);
 
-/** Return true to go on. Called with the history's lock held: must not call the history. */
+/** Return true to go on. May be called with the history's lock held: must not call the history. */
 typedef bool history_sample_fn(void *context, const struct tally_sample *sample);
 
 /**
