@@ -27,11 +27,7 @@ struct history_task;
 struct history_options {
 	int64_t retention_ns; /**< Samples older than this make room; 0 is 1 h. */
 	int64_t interval_ns;  /**< Expected time between samples; 0 is 1 s. */
-<<<<<<< HEAD
-	size_t bytes;	      /**< Limit of the memory it takes; 0 is 256 MiB. */
-=======
 	size_t bytes;	      /**< Limit of the memory that samples take; 0 is 256 MiB. */
->>>>>>> history
 };
 
 /** The most samples of one task that may be asked for: retention / interval. */
