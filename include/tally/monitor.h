@@ -49,6 +49,7 @@ struct tally_task_info {
 	int64_t started_wall_ns; /**< 0: unknown. */
 	int64_t ended_wall_ns;	 /**< 0: not ended. */
 	size_t process_count;
+	bool followed; /**< Its figures still move; false once it has ended and all was counted. */
 };
 
 /** What is known of a named process. Valid during the callback only. */
@@ -80,6 +81,7 @@ struct tally_status {
 	const char *collector;	      /**< The one in use. Valid as long as the monitor. */
 	const char *collector_reason; /**< Why that one. Valid as long as the monitor. */
 	bool running;
+	bool stale; /**< It is not running, or it is late by three intervals. */
 	int64_t interval_ns, disk_interval_ns;
 	uint64_t ticks;		/**< Taken since the monitor was made. */
 	uint64_t ticks_skipped; /**< Left out because the tick before took too long. */

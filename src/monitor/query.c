@@ -196,6 +196,7 @@ static void visit_task(const struct tally_monitor *monitor, const struct task *t
 		.started_wall_ns = task->started_wall_ns,
 		.ended_wall_ns = task->ended_wall_ns,
 		.process_count = task->process_count,
+		.followed = task->followed,
 	};
 	struct tally_reading reading;
 
@@ -350,6 +351,7 @@ void tally_monitor_status(struct tally_monitor *monitor, struct tally_status *re
 	ret->history_refused = history.refused;
 
 	pthread_mutex_lock(&monitor->lock);
+	ret->stale = is_stale(monitor);
 	ret->ticks = monitor->ticks;
 	ret->ticks_skipped = monitor->ticks_skipped;
 	ret->last_tick_wall_ns = monitor->last_tick_wall_ns;
