@@ -234,6 +234,20 @@ static void visit_process(const struct tally_monitor *monitor, const struct proc
 	visit(context, &info, &reading);
 }
 
+void monitor_visit(struct tally_monitor *monitor, tally_task_fn *visit_one,
+	tally_process_fn *visit_part, void *context)
+{
+	struct task *task, *next;
+
+	pthread_mutex_lock(&monitor->lock);
+	HASH_ITER (hh, monitor->tasks, task, next) {
+		visit_task(monitor, task, visit_one, context);
+		for (size_t i = 0; i < task->process_count; i++)
+			visit_process(monitor, &task->processes[i], visit_part, context);
+	}
+	pthread_mutex_unlock(&monitor->lock);
+}
+
 TALLY_API
 int tally_monitor_processes(struct tally_monitor *monitor, const char *id, tally_process_fn *visit,
 	void *context, struct tally_error *err)
