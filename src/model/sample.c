@@ -29,31 +29,44 @@ static bool nothing_to_give(uint8_t reason)
 	return reason == TALLY_REASON_NOT_SAMPLED || reason == TALLY_REASON_ENDED;
 }
 
-static void add_metric(struct tally_sample *sum, const struct tally_sample *part, int metric)
+/* A metric that the sum, the part or both of them lack. */
+static void add_lacking(struct tally_sample *sum, const struct tally_sample *part, int metric)
 {
-	bool first = !tally_sample_has(sum, metric);
-
-	if (first && !nothing_to_give(sum->reason[metric]))
-		return;
 	if (tally_sample_has(part, metric)) {
-		if (first)
+		if (nothing_to_give(sum->reason[metric]))
 			tally_sample_set(sum, metric, part->value[metric]);
-		else if (tally_metrics[metric].aggregate == TALLY_AGGREGATE_SUM)
-			sum->value[metric] += part->value[metric];
-	} else if (!nothing_to_give(part->reason[metric])) {
-		if (first || tally_metrics[metric].aggregate == TALLY_AGGREGATE_SUM)
+	} else if (tally_sample_has(sum, metric)) {
+		if (!nothing_to_give(part->reason[metric]) &&
+			tally_metrics[metric].aggregate == TALLY_AGGREGATE_SUM)
 			tally_sample_unset(sum, metric, part->reason[metric]);
-	} else if (first && part->reason[metric] == TALLY_REASON_ENDED) {
-		sum->reason[metric] = TALLY_REASON_ENDED;
+	} else if (nothing_to_give(sum->reason[metric]) &&
+		   part->reason[metric] != TALLY_REASON_NOT_SAMPLED) {
+		sum->reason[metric] = part->reason[metric];
 	}
 }
 
+/* The metrics of one aggregate, as bits. */
+#define X(id, key, unit, kind, how, ...)                                                           \
+	| (TALLY_AGGREGATE_##how == AGGREGATE ? TALLY_BIT(TALLY_##id) : 0)
+#define AGGREGATE TALLY_AGGREGATE_TASK
+static const uint64_t task_bits = 0 TALLY_METRICS(X);
+#undef AGGREGATE
+#define AGGREGATE TALLY_AGGREGATE_SUM
+static const uint64_t sum_bits = 0 TALLY_METRICS(X);
+#undef AGGREGATE
+#undef X
+
+/* Nearly always a value meets a value: those are added without a look at reasons. */
 TALLY_API
 void tally_sample_add(struct tally_sample *sum, const struct tally_sample *part)
 {
-	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
-		if (tally_metrics[i].aggregate != TALLY_AGGREGATE_TASK)
-			add_metric(sum, part, i);
+	uint64_t both = sum->present & part->present;
+	uint64_t every = TALLY_BIT(TALLY_METRIC_COUNT) - 1;
+
+	for (uint64_t bits = both & sum_bits; bits; bits &= bits - 1)
+		sum->value[__builtin_ctzll(bits)] += part->value[__builtin_ctzll(bits)];
+	for (uint64_t bits = every & ~task_bits & ~both; bits; bits &= bits - 1)
+		add_lacking(sum, part, __builtin_ctzll(bits));
 }
 
 TALLY_API
