@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine: what it is, whether it is ours alone, and what is said while it works."""
+import contextlib
+import datetime
+import fcntl
+import os
+import re
+import resource
+import sys
+import time
+
+
+def say(text):
+    """A line of progress: results go to standard output, everything else here."""
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def alone(path):
+    """Hold an exclusive flock(1) lock, so that others on the machine can wait. None: no lock."""
+    if not path:
+        yield
+        return
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def facts():
+    """One line about the machine, for the head of a table."""
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    kernel = os.uname()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (f"{model.group(1).strip() if model else kernel.machine}, {os.cpu_count()} CPUs, "
+            f"{memory:.0f} GiB, {kernel.sysname} {kernel.release}, "
+            f"{datetime.date.today().isoformat()}")
+
+
+def lacking(processes, threads=1):
+    """Why a load of this size does not fit on this machine, or None."""
+    tasks = processes * threads
+    limits = {
+        "kernel.pid_max": int(open("/proc/sys/kernel/pid_max").read()),
+        "kernel.threads-max": int(open("/proc/sys/kernel/threads-max").read()),
+        "ulimit -u": resource.getrlimit(resource.RLIMIT_NPROC)[0],
+    }
+    for name, limit in limits.items():
+        if limit != resource.RLIM_INFINITY and limit < tasks + 500:
+            return f"{tasks:,} pids do not fit: {name} is {limit:,}"
+    return None
+
+
+def load_average():
+    return os.getloadavg()[0]
