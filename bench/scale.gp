@@ -22,7 +22,8 @@ set xrange [0:21000]
 plot folder."/processes-procfs.dat" using 3:6 with linespoints ls 1 title "procfs", \
      folder."/processes-bpf.dat" using 3:6 with linespoints ls 2 title "bpf"
 
-set title "Growth with tasks (10000 processes)"
+set title "Growth with tasks (10,000 processes)"
+set key center right
 set xlabel "tasks"
 set xrange [0:2100]
 plot folder."/tasks-procfs.dat" using 2:6 with linespoints ls 1 title "procfs", \
