@@ -36,6 +36,7 @@ enum tally_reason {
 	TALLY_REASON_TASK_ONLY,	   /**< A figure of the task as a whole, not of a process. */
 	TALLY_REASON_LIMIT,	   /**< A limit of Tally's own bites (descriptors, map entries). */
 	TALLY_REASON_NOT_STORED,   /**< The history it comes from did not know this metric. */
+	TALLY_REASON_NOT_SHARED,   /**< The observer does not show it to whoever asks. */
 	TALLY_REASON_COUNT
 };
 

@@ -20,6 +20,8 @@ static const char *const reasons[TALLY_REASON_COUNT] = {
 	[TALLY_REASON_LIMIT] = "a limit of Tally is reached; `tally doctor` tells which",
 	[TALLY_REASON_NOT_STORED] =
 		"not in this history: it was written before this figure existed",
+	[TALLY_REASON_NOT_SHARED] =
+		"the kernel shows it to the owner alone, so does the observer: ask as root or its own user, give its token, or start it with --share",
 };
 
 TALLY_API

@@ -25,11 +25,14 @@ int monitor_add_source(
 	struct tally_monitor *monitor, struct source *source, struct tally_error *err);
 
 /**
- * Visit every task, each followed by its processes, as they stand at one instant: no tick comes
- * between two of them. As tally_monitor_tasks() otherwise; keep the visits short, the tick waits.
+ * Visit tasks, each followed by its processes, as they stand at one instant: no tick comes between
+ * two of them. As tally_monitor_tasks() otherwise; keep the visits short, the tick waits.
+ *
+ * @task    Id of the only one to visit, or NULL for all.
+ * @return  0, or -ENOENT.
  */
-void monitor_visit(struct tally_monitor *monitor, tally_task_fn *visit_one,
-	tally_process_fn *visit_part, void *context);
+int monitor_visit(struct tally_monitor *monitor, const char *task, tally_task_fn *visit_one,
+	tally_process_fn *visit_part, void *context, struct tally_error *err);
 
 /**
  * Wake the tick thread to look at its sources now rather than at the next tick. Thread-safe and

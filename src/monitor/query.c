@@ -234,18 +234,31 @@ static void visit_process(const struct tally_monitor *monitor, const struct proc
 	visit(context, &info, &reading);
 }
 
-void monitor_visit(struct tally_monitor *monitor, tally_task_fn *visit_one,
-	tally_process_fn *visit_part, void *context)
+/* Under lock. */
+static void visit_whole(const struct tally_monitor *monitor, const struct task *task,
+	tally_task_fn *visit_one, tally_process_fn *visit_part, void *context)
 {
-	struct task *task, *next;
+	visit_task(monitor, task, visit_one, context);
+	for (size_t i = 0; i < task->process_count; i++)
+		visit_process(monitor, &task->processes[i], visit_part, context);
+}
+
+int monitor_visit(struct tally_monitor *monitor, const char *id, tally_task_fn *visit_one,
+	tally_process_fn *visit_part, void *context, struct tally_error *err)
+{
+	struct task *task = NULL, *next;
 
 	pthread_mutex_lock(&monitor->lock);
-	HASH_ITER (hh, monitor->tasks, task, next) {
-		visit_task(monitor, task, visit_one, context);
-		for (size_t i = 0; i < task->process_count; i++)
-			visit_process(monitor, &task->processes[i], visit_part, context);
-	}
+	if (id)
+		task = find_task(monitor, id, err);
+	if (task)
+		visit_whole(monitor, task, visit_one, visit_part, context);
+	int r = id && !task ? -ENOENT : 0;
+	if (!id)
+		HASH_ITER (hh, monitor->tasks, task, next)
+			visit_whole(monitor, task, visit_one, visit_part, context);
 	pthread_mutex_unlock(&monitor->lock);
+	return r;
 }
 
 TALLY_API
