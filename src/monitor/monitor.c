@@ -150,7 +150,7 @@ int tally_monitor_new(const struct tally_monitor_options *options, struct tally_
 	struct tally_monitor_options o = with_defaults(options);
 	struct log log = {o.log, o.log_context};
 	struct collect_options collect = {.procfs = o.procfs, .pss = o.pss, .log = &log};
-	struct collector *collector;
+	struct collector *collector = NULL;
 	char reason[256];
 	int r = check_options(&o, err);
 
