@@ -9,7 +9,7 @@
 #include "collect/registry.h"
 
 const struct collector_ops *const collectors[] = {
-	&collector_procfs,
+	&collector_bpf,
 	NULL,
 };
 

@@ -5,6 +5,7 @@
 
 #include "collect/collector.h"
 
+extern const struct collector_ops collector_bpf;
 extern const struct collector_ops collector_procfs;
 
 /** Not in collectors[]: driven by tests (fake.h). */

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/**
+ * Marks, sets and the rule that makes each nanosecond count once.
+ *
+ * A mark remembers what has been reported of its thread. Whoever reports (the pass, the hook at
+ * the thread's end) exchanges that with what the kernel says now and adds the difference to the
+ * sets. In any order of two reporters the differences add up to the last value exchanged, and the
+ * last is final: sched_process_free comes a grace period after the thread has run for the last
+ * time, and a reporter reads and exchanges within one read-side section.
+ */
+#ifndef BPF_MARK_H
+#define BPF_MARK_H
+
+#include "read.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tally_mark);
+} marks SEC(".maps");
+
+/* Written by user space through a pidfd: a marked pid is to be a root as well. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tally_request);
+} requests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SET_LIMIT);
+	__type(key, u32);
+	__type(value, struct tally_set);
+} sets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, ROOT_LIMIT);
+	__type(key, u32);
+	__type(value, struct tally_root);
+} roots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, UNION_LIMIT);
+	__type(key, struct tally_pair);
+	__type(value, struct tally_union);
+} unions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STRAY_LIMIT);
+	__type(key, u32);
+	__type(value, struct tally_stray);
+} strays SEC(".maps");
+
+struct tally_config config;
+struct tally_news news;
+
+inline_always struct tally_mark *mark_of(struct task_struct *task)
+{
+	return bpf_task_storage_get(&marks, task, 0, 0);
+}
+
+inline_always struct tally_set *set_of(u32 id)
+{
+	return id ? bpf_map_lookup_elem(&sets, &id) : NULL;
+}
+
+/* A set that may be handed on: those whose groups are all gone are not. */
+inline_always u32 set_living(u32 id)
+{
+	struct tally_set *set = set_of(id);
+
+	return set && !set->dead ? id : 0;
+}
+
+inline_always void set_hold(u32 id, s64 by)
+{
+	struct tally_set *set = set_of(id);
+
+	if (set)
+		__sync_fetch_and_add(&set->refs, by);
+}
+
+inline_always void set_add(u32 id, int count, s64 by)
+{
+	struct tally_set *set = set_of(id);
+
+	if (set)
+		__sync_fetch_and_add(&set->count[count], by);
+}
+
+/* Report what a thread has used since it was last reported. */
+static void mark_report(struct task_struct *task, struct tally_mark *mark)
+{
+	struct tally_set *tree = set_of(mark->set[DIM_TREE]);
+	struct tally_set *cgroup = set_of(mark->set[DIM_CGROUP]);
+	u64 now[COUNTS_REPORTED];
+
+	read_counters(task, mark, now);
+#pragma unroll
+	for (int i = 0; i < COUNTS_REPORTED; i++) {
+		s64 rise = now[i] - __sync_lock_test_and_set(&mark->reported[i], now[i]);
+
+		if (!rise)
+			continue;
+		if (tree)
+			__sync_fetch_and_add(&tree->count[i], rise);
+		if (cgroup)
+			__sync_fetch_and_add(&cgroup->count[i], rise);
+	}
+}
+
+/* Credit a set with the life of a thread that joins it; with its leader come the dead threads. */
+static void mark_credit(struct task_struct *task, struct tally_mark *mark, u32 id)
+{
+	struct tally_set *set = set_of(id);
+	u64 dead[COUNTS_REPORTED];
+
+	if (!set)
+		return;
+#pragma unroll
+	for (int i = 0; i < COUNTS_REPORTED; i++)
+		__sync_fetch_and_add(&set->count[i], mark->reported[i]);
+	if (!task_leads(task))
+		return;
+	__sync_fetch_and_add(&set->count[COUNT_STARTED], 1);
+	read_dead_threads(task, dead);
+#pragma unroll
+	for (int i = 0; i < COUNTS_REPORTED; i++)
+		if (dead[i])
+			__sync_fetch_and_add(&set->count[i], dead[i]);
+}
+
+/* A mark from user space has no history yet: its set holds it, and gets the dead threads. What the
+ * thread itself has used comes with the first report, for nothing of it is reported. */
+static void mark_welcome(struct task_struct *task, struct tally_mark *mark)
+{
+	struct tally_set *set = set_of(mark->set[DIM_TREE]);
+	u64 dead[COUNTS_REPORTED];
+
+	mark->flags &= ~MARK_NEW;
+	__sync_fetch_and_add(&news.made, 1);
+	if (!set)
+		return;
+	__sync_fetch_and_add(&set->refs, 1);
+	__sync_fetch_and_add(&set->count[COUNT_STARTED], 1);
+	read_dead_threads(task, dead);
+#pragma unroll
+	for (int i = 0; i < COUNTS_REPORTED; i++)
+		if (dead[i])
+			__sync_fetch_and_add(&set->count[i], dead[i]);
+}
+
+/* Make an empty mark; of two who try at the same instant, one gets it. */
+inline_always struct tally_mark *mark_make(struct task_struct *task)
+{
+	struct tally_mark *mark =
+		bpf_task_storage_get(&marks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!mark || __sync_val_compare_and_swap(&mark->claimed, 0, 1))
+		return NULL;
+	mark->turn = task->pid;
+	if (task_leads(task))
+		mark->flags = MARK_LEADER;
+	__sync_fetch_and_add(&news.made, 1);
+	return mark;
+}
+
+/*
+ * Move a mark to another set of one dimension. What was used so far belongs to the old set; `credit`
+ * is the set, or 0, that also gets what was used before.
+ */
+inline_always void mark_move(
+	struct task_struct *task, struct tally_mark *mark, int dim, u32 to, u32 credit)
+{
+	u32 from = mark->set[dim];
+
+	mark_report(task, mark);
+	if (__sync_val_compare_and_swap(&mark->set[dim], from, to) != from)
+		return;
+	set_hold(from, -1);
+	set_hold(to, 1);
+	if (credit)
+		mark_credit(task, mark, credit);
+	news.changed++;
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collect/bpf/inside.h"
+
+#include <string.h>
+#include "base/fail.h"
+
+/* A child may be forked while its parent is being adopted, and be met before it: look again. A
+ * tree that outruns so many looks is one whose parents are gone already. */
+#define ROUNDS 16
+
+/* Passes from one look at forgotten sets to the next. */
+#define SWEEP_PASSES 64
+
+static void reset_levels(struct bpf_collector *c)
+{
+	for (uint32_t i = 1; i < c->sets.count; i++) {
+		memset(c->shared[i].level, 0, sizeof(c->shared[i].level));
+		c->shared[i].cut = 0;
+	}
+	c->news->members = 0;
+	c->news->visited = 0;
+}
+
+static void begin(struct bpf_collector *c)
+{
+	struct tally_config *config = c->config;
+	bool repair = c->news->lost > c->lost;
+
+	c->lost = c->news->lost;
+	config->pass++;
+	config->repair = repair;
+	config->adopt = c->adopt || repair;
+	if (config->adopt)
+		config->run++;
+	config->check = c->check || c->news->moved > 0;
+	c->news->moved = 0;
+}
+
+/* One look with adoption on, until one finds nobody new. */
+static int adopt_all(struct bpf_collector *c)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		reset_levels(c);
+		c->news->changed = 0;
+		c->news->wanted = 0;
+		c->news->strangers = 0;
+		int r = bpf_run_pass(c);
+		if (r < 0)
+			return r;
+		unsigned answered = c->news->wanted ? adopt_unions(c) : 0;
+		if (!answered && !c->news->changed)
+			break;
+	}
+	return 0;
+}
+
+static int look(struct bpf_collector *c)
+{
+	if (c->config->adopt || c->config->check)
+		return adopt_all(c);
+	reset_levels(c);
+	return bpf_run_pass(c);
+}
+
+int pass_run(struct bpf_collector *c, struct tally_error *err)
+{
+	cgroups_settle(c);
+	begin(c);
+	c->dump.valid = false;
+	int r = look(c);
+	if (r < 0)
+		return tally_fail(err, r, "cannot read the BPF task iterator");
+	if (c->config->adopt)
+		c->adopt = false;
+	if (c->config->check)
+		cgroups_adopted(c);
+	c->config->adopt = c->config->check = 0;
+	publish_groups(c);
+	if (++c->since_sweep >= SWEEP_PASSES) {
+		c->since_sweep = 0;
+		adopt_sweep(c);
+	}
+	return 0;
+}

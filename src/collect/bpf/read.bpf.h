@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/** Figures of a task, read from the kernel's structures as /proc reads them. */
+#ifndef BPF_READ_H
+#define BPF_READ_H
+
+#include "kernel.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "shared.h"
+
+#define inline_always static inline __attribute__((always_inline))
+
+/* Distance of each CPU's own data from the addresses that per-CPU pointers hold; see tally_cpus(). */
+__u64 cpu_distance[CPU_LIMIT];
+/* How many CPUs memory counters are summed over; 0: their common part alone, as /proc did before
+ * 6.17. */
+const volatile __u32 cpu_count = 0;
+
+inline_always u32 task_leads(struct task_struct *task)
+{
+	return task->pid == task->tgid;
+}
+
+/* value * part / whole, where part <= whole, without an overflow: part and whole lose what does not
+ * fit 32 bits. */
+inline_always u64 scale(u64 value, u64 part, u64 whole)
+{
+#pragma unroll
+	for (int bits = 16; bits; bits /= 2)
+		if (whole >> (32 + bits - 1)) {
+			whole >>= bits;
+			part >>= bits;
+		}
+	if (whole >> 32) {
+		whole >>= 1;
+		part >>= 1;
+	}
+	if (!whole)
+		return 0;
+	u64 fraction = (part << 31) / whole;
+	return (value >> 31) * fraction + (((value & 0x7fffffff) * fraction) >> 31);
+}
+
+/*
+ * System time is the part of the exact run time that the ticks say, as cputime_adjust() has it: a
+ * thread that no tick has met is all user time. It neither falls nor takes back user time.
+ */
+inline_always u64 read_system(struct task_struct *task, const struct tally_mark *mark, u64 run)
+{
+	u64 user = task->utime, system = task->stime;
+	u64 before = mark->reported[COUNT_SYSTEM], run_before = mark->reported[COUNT_CPU];
+
+	if (system)
+		system = user ? scale(run, system, user + system) : run;
+	if (system < before)
+		return before;
+	if (run >= run_before && system - before > run - run_before)
+		return before + (run - run_before);
+	return system;
+}
+
+inline_always void read_counters(
+	struct task_struct *task, const struct tally_mark *mark, u64 now[COUNTS_REPORTED])
+{
+	now[COUNT_CPU] = task->se.sum_exec_runtime;
+	now[COUNT_SYSTEM] = read_system(task, mark, now[COUNT_CPU]);
+	now[COUNT_WAIT] = task->sched_info.run_delay;
+	now[COUNT_READ] = task->ioac.read_bytes;
+	now[COUNT_WRITE] = task->ioac.write_bytes;
+	now[COUNT_MINOR] = task->min_flt;
+	now[COUNT_MAJOR] = task->maj_flt;
+	now[COUNT_VOLUNTARY] = task->nvcsw;
+	now[COUNT_INVOLUNTARY] = task->nivcsw;
+}
+
+/*
+ * What threads of a process that are dead already had used. Run-queue wait is not kept for them,
+ * and their I/O is mixed with that of reaped children: both are left out.
+ */
+inline_always void read_dead_threads(struct task_struct *task, u64 now[COUNTS_REPORTED])
+{
+	struct signal_struct *signal = task->signal;
+	u64 user = signal->utime, system = signal->stime;
+
+	__builtin_memset(now, 0, sizeof(u64) * COUNTS_REPORTED);
+	now[COUNT_CPU] = signal->sum_sched_runtime;
+	now[COUNT_SYSTEM] = system ? scale(now[COUNT_CPU], system, user + system) : 0;
+	now[COUNT_MINOR] = signal->min_flt;
+	now[COUNT_MAJOR] = signal->maj_flt;
+	now[COUNT_VOLUNTARY] = signal->nvcsw;
+	now[COUNT_INVOLUNTARY] = signal->nivcsw;
+}
+
+enum { PAGES_FILE, PAGES_ANON, PAGES_SWAP, PAGES_SHMEM };
+
+/* What the CPUs hold of a memory counter: `parts` is its per-CPU pointer. */
+static s64 sum_parts(u64 parts)
+{
+	s64 sum = 0;
+
+	for (u32 cpu = 0; cpu < CPU_LIMIT && cpu < cpu_count; cpu++) {
+		s32 part = 0;
+
+		bpf_probe_read_kernel(&part, sizeof(part), (void *)(parts + cpu_distance[cpu]));
+		sum += part;
+	}
+	return sum;
+}
+
+/*
+ * A memory counter has a common part and, since 6.2, one per CPU; the sum is exact. A macro, because
+ * the index has to be a constant where the access is written: it is relocated as one with the rest.
+ */
+#define READ_PAGES(mm, kind)                                                                 \
+	({                                                                                   \
+		s64 _count = 0;                                                              \
+		u64 _parts = 0;                                                              \
+		if (bpf_core_type_exists(struct mm_rss_stat)) {                              \
+			struct mm_struct___before_6_2 *_old = (void *)(mm);                  \
+			bpf_core_read(&_count, sizeof(_count), &_old->rss_stat.count[kind]); \
+		} else {                                                                     \
+			bpf_core_read(                                                       \
+				&_parts, sizeof(_parts), &(mm)->rss_stat[kind].counters);    \
+			_count = (mm)->rss_stat[kind].count + sum_parts(_parts);             \
+		}                                                                            \
+		(u64)(_count < 0 ? 0 : _count);                                              \
+	})
+
+inline_always u32 ones(u64 word)
+{
+	word -= (word >> 1) & 0x5555555555555555;
+	word = (word & 0x3333333333333333) + ((word >> 2) & 0x3333333333333333);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (word * 0x0101010101010101) >> 56;
+}
+
+/* Open descriptors: the bits of the table, as the size of /proc/PID/fd since 6.2. */
+static u32 read_fds(struct task_struct *task, u32 *ret_cut)
+{
+	struct files_struct *files = task->files;
+	u32 count = 0;
+
+	*ret_cut = 0;
+	if (!files)
+		return 0;
+	struct fdtable *fdt = files->fdt;
+	u64 bits = 0;
+	u32 words = (fdt->max_fds + 63) / 64;
+
+	bpf_core_read(&bits, sizeof(bits), &fdt->open_fds);
+	for (u32 i = 0; i < FD_WORDS && i < words; i++) {
+		u64 word = 0;
+
+		bpf_probe_read_kernel(&word, sizeof(word), (void *)(bits + i * sizeof(word)));
+		count += ones(word);
+	}
+	*ret_cut = words > FD_WORDS;
+	return count;
+}
+
+/* __state | exit_state; user space makes a letter of it as get_task_state() does. */
+inline_always u32 read_state(struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->__state))
+		return task->__state | task->exit_state;
+	return (u32)((struct task_struct___before_5_14 *)task)->state | task->exit_state;
+}
+
+/* Pid of a task in the pid namespace that lies `level` below the first. */
+inline_always s32 read_pid(struct task_struct *task, u32 level)
+{
+	u64 pid = 0;
+	s32 nr = 0;
+
+	bpf_core_read(&pid, sizeof(pid), &task->thread_pid);
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+		(void *)(pid + bpf_core_field_offset(struct pid, numbers) +
+			 level * bpf_core_type_size(struct upid) +
+			 bpf_core_field_offset(struct upid, nr)));
+	return nr;
+}
+
+#endif

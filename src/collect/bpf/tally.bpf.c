@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/**
+ * The kernel side of the BPF collector.
+ *
+ *   tally_pass   iter/task: reports what live members used and sums their levels; adopts
+ *   tally_fork   a child gets its parent's mark before it first runs
+ *   tally_free   the last remainder of a thread, after it has run for the last time
+ *   tally_attach a process moved to another cgroup
+ *   tally_dump   iter/task: one record per thread of a member, for people who ask
+ *   tally_cpus   iter/bpf_map, once: where each CPU's own data lie
+ *
+ * Nothing is sent to user space but the dump: it reads the sets from shared memory.
+ */
+#include "cgroup.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Tests make every n-th mark fail to be allocated; 0 in life. */
+const volatile __u32 fail_every = 0;
+__u32 fail_turn;
+
+/* ---- the pass: figures of a member ---- */
+
+/* Levels of the process, read from the first of its threads that moved. */
+static void read_levels(struct task_struct *task, struct tally_mark *process)
+{
+	struct signal_struct *signal = task->signal;
+	struct mm_struct *mm = task->mm;
+	u64 file = 0, anon = 0, shared = 0, swap = 0, pages = 0;
+	u32 cut;
+
+	if (mm) {
+		file = READ_PAGES(mm, PAGES_FILE);
+		anon = READ_PAGES(mm, PAGES_ANON);
+		shared = READ_PAGES(mm, PAGES_SHMEM);
+		swap = READ_PAGES(mm, PAGES_SWAP);
+		pages = mm->total_vm;
+	}
+	process->rss_pages = file + anon + shared;
+	process->shared_pages = file + shared;
+	process->swap_pages = swap;
+	process->virtual_pages = pages;
+	process->threads = signal->nr_threads;
+	process->fds = read_fds(task, &cut);
+	if (cut)
+		process->flags |= MARK_CUT;
+	else
+		process->flags &= ~MARK_CUT;
+}
+
+inline_always void add_levels(struct tally_set *set, const struct tally_mark *mark, s64 sign)
+{
+	set->level[LEVEL_RSS] += sign * mark->rss_pages;
+	set->level[LEVEL_SHARED] += sign * mark->shared_pages;
+	set->level[LEVEL_SWAP] += sign * mark->swap_pages;
+	set->level[LEVEL_VIRTUAL] += sign * mark->virtual_pages;
+	set->level[LEVEL_PIDS] += sign;
+	set->level[LEVEL_THREADS] += sign * mark->threads;
+	set->level[LEVEL_FDS] += sign * mark->fds;
+	if (mark->flags & MARK_CUT)
+		set->cut++;
+}
+
+inline_always void count_process(const struct tally_mark *mark, s64 sign)
+{
+	struct tally_set *set = set_of(mark->set[DIM_TREE]);
+
+	if (set)
+		add_levels(set, mark, sign);
+	set = set_of(mark->set[DIM_CGROUP]);
+	if (set)
+		add_levels(set, mark, sign);
+}
+
+/* A leader that is dead leaves its levels to its threads; one whose process is dead has none. */
+inline_always void refresh_leader(struct task_struct *task, struct tally_mark *mark)
+{
+	if (!task->exit_state)
+		read_levels(task, mark);
+	else if (task->signal->live.counter > 0)
+		mark->flags |= MARK_GONE;
+	else {
+		mark->flags &= ~MARK_GONE;
+		read_levels(task, mark);
+	}
+}
+
+/* A thread that moved: its process may have changed. Its leader was counted already in this pass
+ * when its pid is lower, so that the sum is put right. */
+inline_always void refresh_process(struct task_struct *task, u16 pass)
+{
+	struct task_struct *leader = task->group_leader;
+	struct tally_mark *mark;
+
+	if (!leader || !task->mm)
+		return;
+	mark = mark_of(leader);
+	if (!mark || mark->refreshed == pass)
+		return;
+	bool counted = leader->pid < task->pid && (mark->flags & MARK_LEADER);
+	if (counted)
+		count_process(mark, -1);
+	mark->refreshed = pass;
+	read_levels(task, mark);
+	if (counted)
+		count_process(mark, 1);
+}
+
+inline_always void refresh(struct task_struct *task, struct tally_mark *mark)
+{
+	u16 pass = config.pass;
+
+	if (!task_leads(task)) {
+		refresh_process(task, pass);
+		return;
+	}
+	mark->flags |= MARK_LEADER;
+	if (mark->refreshed == pass)
+		return;
+	mark->refreshed = pass;
+	refresh_leader(task, mark);
+}
+
+inline_always void see_root(struct task_struct *task, u32 token)
+{
+	u32 slot = token % ROOT_LIMIT;
+	struct tally_root *root = bpf_map_lookup_elem(&roots, &slot);
+
+	if (!root || root->token != token)
+		return;
+	root->pass = config.pass;
+	root->state = read_state(task);
+	root->nice = task->static_prio - 120;
+	root->start_ns = task->start_boottime;
+}
+
+/* An idle thread costs this look and, if it leads its process, the sum of its remembered levels. */
+inline_always void visit_member(struct task_struct *task, struct tally_mark *mark)
+{
+	u64 run = task->se.sum_exec_runtime;
+
+	if (mark->flags & MARK_NEW)
+		mark_welcome(task, mark);
+	if (run != mark->seen_ns || mark->turn % 64 == config.pass % 64 ||
+		mark->flags & MARK_GONE) {
+		mark->seen_ns = run;
+		mark_report(task, mark);
+		refresh(task, mark);
+	}
+	if (!(mark->flags & MARK_LEADER))
+		return;
+	count_process(mark, 1);
+	news.members++;
+	if (mark->root)
+		see_root(task, mark->root);
+}
+
+/* ---- the pass: adoption ---- */
+
+/* a and b, and b without a. What is not known yet is asked of user space, and a stays as it is. */
+inline_always u32 unite(u32 a, u32 b, u32 *ret_rest)
+{
+	struct tally_pair pair = {a, b};
+	struct tally_union *known, question = {};
+
+	*ret_rest = b;
+	if (!b || a == b)
+		return a;
+	if (!a)
+		return b;
+	known = bpf_map_lookup_elem(&unions, &pair);
+	if (known && known->all) {
+		*ret_rest = known->rest;
+		return known->all;
+	}
+	if (!known && bpf_map_update_elem(&unions, &pair, &question, BPF_NOEXIST))
+		news.unions_full++;
+	news.wanted++;
+	return a;
+}
+
+/* The set a task has from the one that it follows: its leader if it is a thread, else its parent. */
+inline_always u32 set_above(struct task_struct *task, bool marked)
+{
+	struct tally_mark *above = NULL;
+	struct task_struct *up;
+
+	if (task_leads(task)) {
+		up = task->real_parent;
+		if (up)
+			above = mark_of(up);
+	} else {
+		up = task->group_leader;
+		if (up)
+			above = mark_of(up);
+	}
+	if (!above)
+		return 0;
+	if (above->run != config.run && (marked || !config.repair))
+		return 0;
+	return set_living(above->set[DIM_TREE]);
+}
+
+inline_always struct tally_mark *join_tree(
+	struct task_struct *task, struct tally_mark *mark, u32 more)
+{
+	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, rest;
+	u32 all = unite(own, more, &rest);
+
+	if (all == own)
+		return mark;
+	if (!mark) {
+		mark = mark_make(task);
+		if (!mark)
+			return NULL;
+		mark_report(task, mark);
+	}
+	mark_move(task, mark, DIM_TREE, all, rest);
+	mark->run = config.run;
+	return mark;
+}
+
+/* What user space has asked for through a pidfd. */
+inline_always struct tally_mark *answer_request(struct task_struct *task, struct tally_mark *mark)
+{
+	struct tally_request *request = bpf_task_storage_get(&requests, task, 0, 0);
+
+	if (!request || !request->set)
+		return mark;
+	u32 before = news.wanted;
+	mark = join_tree(task, mark, request->set);
+	if (mark && request->root)
+		mark->root = request->root;
+	if (mark && news.wanted == before)
+		request->set = 0;
+	return mark;
+}
+
+inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_mark *mark)
+{
+	mark = join_tree(task, mark, set_above(task, mark != NULL));
+	return answer_request(task, mark);
+}
+
+inline_always struct tally_mark *join_cgroup(struct task_struct *task, struct tally_mark *mark)
+{
+	struct tally_resolved in = cgroup_of(task);
+	u32 own = mark ? mark->set[DIM_CGROUP] : 0, rest = in.fresh;
+
+	if (in.set == own)
+		return mark;
+	if (own && rest) {
+		u32 before = news.wanted;
+
+		unite(own, rest, &rest);
+		if (news.wanted != before)
+			return mark;
+	}
+	if (!mark) {
+		mark = mark_make(task);
+		if (!mark)
+			return NULL;
+		mark_report(task, mark);
+	}
+	mark_move(task, mark, DIM_CGROUP, in.set, rest);
+	return mark;
+}
+
+/* A thread whose mark could not be made when it was forked. */
+inline_always struct tally_mark *find_stray(struct task_struct *task)
+{
+	u32 key = task->pid;
+	struct tally_stray *stray = bpf_map_lookup_elem(&strays, &key);
+	struct tally_mark *mark;
+
+	if (!stray || stray->start_ns != task->start_boottime)
+		return NULL;
+	mark = mark_make(task);
+	if (!mark)
+		return NULL;
+	set_hold(stray->set[DIM_TREE], 1);
+	set_hold(stray->set[DIM_CGROUP], 1);
+	mark->set[DIM_TREE] = stray->set[DIM_TREE];
+	mark->set[DIM_CGROUP] = stray->set[DIM_CGROUP];
+	if (bpf_map_delete_elem(&strays, &key) == 0)
+		__sync_fetch_and_sub(&news.strays, 1);
+	return mark;
+}
+
+SEC("iter/task")
+int tally_pass(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct tally_mark *mark;
+
+	if (!task)
+		return 0;
+	mark = mark_of(task);
+	news.visited++;
+	if (!mark && news.strays)
+		mark = find_stray(task);
+	if (config.adopt)
+		mark = adopt(task, mark);
+	if (config.check)
+		mark = join_cgroup(task, mark);
+	if (mark)
+		visit_member(task, mark);
+	else if ((config.adopt || config.check) && task_leads(task))
+		news.strangers++;
+	return 0;
+}
+
+/* ---- hooks ---- */
+
+/* No memory for a mark, or the storage was busy on this CPU: remember the child elsewhere. */
+static int keep_stray(struct task_struct *child, u32 tree, u32 cgroup)
+{
+	struct tally_stray stray = {child->start_boottime, {tree, cgroup}};
+	u32 key = child->pid;
+
+	if (bpf_map_update_elem(&strays, &key, &stray, BPF_ANY) == 0) {
+		__sync_fetch_and_add(&news.strays, 1);
+		__sync_fetch_and_add(&news.missed, 1);
+	} else {
+		__sync_fetch_and_add(&news.lost, 1);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(tally_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct tally_mark *above = mark_of(parent), *mark = NULL;
+	u32 tree = above ? set_living(above->set[DIM_TREE]) : 0, cgroup = 0;
+
+	if (config.cgroups)
+		cgroup = cgroup_of(child).set;
+	if (!tree && !cgroup)
+		return 0;
+	if (child->pid == child->tgid) {
+		set_add(tree, COUNT_STARTED, 1);
+		set_add(cgroup, COUNT_STARTED, 1);
+	}
+	if (!fail_every || __sync_fetch_and_add(&fail_turn, 1) % fail_every)
+		mark = mark_make(child);
+	if (!mark)
+		return keep_stray(child, tree, cgroup);
+	set_hold(tree, 1);
+	set_hold(cgroup, 1);
+	mark->set[DIM_CGROUP] = cgroup;
+	mark->set[DIM_TREE] = tree;
+	if (!(mark->flags & MARK_LEADER) && above)
+		mark->root = above->root;
+	return 0;
+}
+
+/* A stray ends: it has reported nothing yet, so that its whole life is due. */
+static int free_stray(struct task_struct *task)
+{
+	u32 key = task->pid;
+	struct tally_stray *stray = bpf_map_lookup_elem(&strays, &key);
+	struct tally_mark mark = {};
+
+	if (!stray || stray->start_ns != task->start_boottime)
+		return 0;
+	mark.set[DIM_TREE] = stray->set[DIM_TREE];
+	mark.set[DIM_CGROUP] = stray->set[DIM_CGROUP];
+	mark_report(task, &mark);
+	if (bpf_map_delete_elem(&strays, &key) == 0)
+		__sync_fetch_and_sub(&news.strays, 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(tally_free, struct task_struct *task)
+{
+	struct tally_mark *mark = mark_of(task);
+
+	if (!mark)
+		return news.strays ? free_stray(task) : 0;
+	if (mark->flags & MARK_NEW)
+		mark_welcome(task, mark);
+	mark_report(task, mark);
+	set_hold(mark->set[DIM_TREE], -1);
+	set_hold(mark->set[DIM_CGROUP], -1);
+	__sync_fetch_and_add(&news.freed, 1);
+	return 0;
+}
+
+/* The leader moves now, the threads of a threaded process with the next pass. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(tally_attach, struct cgroup *to, const char *path, struct task_struct *task)
+{
+	if (!config.cgroups)
+		return 0;
+	news.moved++;
+	join_cgroup(task, mark_of(task));
+	return 0;
+}
+
+/* ---- on demand ---- */
+
+SEC("iter/task")
+int tally_dump(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task, *parent;
+	struct tally_thread thread = {};
+	struct tally_mark *mark;
+
+	if (!task)
+		return 0;
+	mark = mark_of(task);
+	if (!mark)
+		return 0;
+	thread.start_ns = task->start_boottime;
+	thread.cpu_ns = task->se.sum_exec_runtime;
+	thread.set[DIM_TREE] = mark->set[DIM_TREE];
+	thread.set[DIM_CGROUP] = mark->set[DIM_CGROUP];
+	thread.root = mark->root;
+	thread.pid = read_pid(task, config.level);
+	if (task_leads(task)) {
+		thread.cpu_ns += task->signal->sum_sched_runtime;
+		thread.rss_pages = mark->rss_pages;
+		thread.tgid = thread.pid;
+	} else {
+		thread.tgid = read_pid(task->group_leader, config.level);
+	}
+	parent = task->real_parent->group_leader;
+	thread.parent = read_pid(parent, config.level);
+	__builtin_memcpy(thread.comm, task->comm, sizeof(thread.comm));
+	bpf_seq_write(ctx->meta->seq, &thread, sizeof(thread));
+	return 0;
+}
+
+/* A map of one value per CPU: what `pptrs` says and where the value is on a CPU are that CPU's
+ * distance apart. Memory counters since 6.2 are of the same kind of per-CPU data. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} probe SEC(".maps");
+
+__u32 probe_id;
+__u32 cpus_found;
+
+SEC("iter/bpf_map")
+int tally_cpus(struct bpf_iter__bpf_map *ctx)
+{
+	struct bpf_map *map = ctx->map;
+	u64 base = 0;
+	u32 zero = 0;
+
+	if (!map || map->id != probe_id || cpus_found)
+		return 0;
+	bpf_core_read(&base, sizeof(base), &((struct bpf_array *)map)->pptrs[0]);
+	for (u32 cpu = 0; cpu < CPU_LIMIT; cpu++) {
+		volatile u64 *value = bpf_map_lookup_percpu_elem(&probe, &zero, cpu);
+
+		if (!value)
+			break;
+		*value = (u64)value;
+		cpu_distance[cpu] = *value - base;
+		cpus_found++;
+	}
+	return 0;
+}
