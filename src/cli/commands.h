@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The commands there are; a new one is one line here and one in commands[]. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+extern const struct command command_run;
+extern const struct command command_show;
+extern const struct command command_doctor;
+extern const struct command command_help;
+extern const struct command command_version;
+
+#endif

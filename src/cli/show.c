@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `tally show`: the tasks that sources name, sampled here and now. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/fail.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/shared.h"
+#include "cli/show.h"
+#include "cli/tasks_json.h"
+
+/* Between the two ticks that a rate needs. */
+#define GAP_NS (500 * NS_PER_MS)
+
+struct show_options {
+	struct option_list sources;
+	const char *collector;
+	int64_t interval_ns, at_wall_ns;
+	bool json, pids, pss;
+};
+
+#define AT(member) offsetof(struct show_options, member)
+
+static const struct option_row options[] = {
+	{"source", 0, OPTION_LIST, "SPEC", AT(sources),
+		"where tasks come from, as pid:web=812 or pid:shop/web=812; may be given again"},
+	{"pids", 'p', OPTION_FLAG, NULL, AT(pids),
+		"list the operating-system processes of each task, and why they belong to it"},
+	{"json", 'j', OPTION_FLAG, NULL, AT(json), "write JSON instead of a table"},
+	{"interval", 'i', OPTION_DURATION, "TIME", AT(interval_ns),
+		"time between the two samples that rates are made of (default: 500ms)"},
+	{"at", 0, OPTION_TIME, "TIME", AT(at_wall_ns), "show an instant of the past"},
+	{"collector", 'c', OPTION_STRING, "NAME", AT(collector), HELP_COLLECTOR},
+	{"pss", 0, OPTION_FLAG, NULL, AT(pss), HELP_PSS},
+	{NULL},
+};
+
+static int open_monitor(
+	const struct show_options *o, struct tally_monitor **ret, struct tally_error *err)
+{
+	const struct tally_monitor_options monitor = {
+		.collector = o->collector, .pss = o->pss, .log = shared_log};
+	int r = tally_monitor_new(&monitor, ret, err);
+
+	for (size_t i = 0; r == 0 && i < o->sources.count; i++)
+		r = tally_monitor_add_source(*ret, o->sources.items[i], err);
+	return r;
+}
+
+/* Two ticks, so that there is a rate; one sample of a task that ended in between is enough. */
+static int sample_twice(struct tally_monitor *monitor, int64_t gap_ns, struct tally_error *err)
+{
+	struct timespec gap = {gap_ns / NS_PER_S, gap_ns % NS_PER_S};
+	int r = tally_monitor_tick(monitor, err);
+
+	if (r < 0)
+		return r;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &gap, NULL);
+	return tally_monitor_tick(monitor, err);
+}
+
+/* An id may hold a slash itself: the whole word is tried first, then "TASK/PROCESS". */
+static int find_wanted(
+	struct tally_monitor *monitor, char *word, struct wanted *wanted, struct tally_error *err)
+{
+	struct tally_reading reading;
+	char *slash = strrchr(word, '/');
+
+	wanted->task = word;
+	int r = tally_monitor_sample(monitor, word, &reading, err);
+	if (r != -ENOENT || !slash)
+		return r;
+	*slash = '\0';
+	wanted->process = slash + 1;
+	return tally_monitor_sample_process(monitor, word, slash + 1, &reading, err);
+}
+
+static int show_json(struct tally_monitor *monitor, const struct wanted *wanted, bool pids,
+	struct tally_error *err)
+{
+	json_t *all = tasks_json(monitor, wanted->task, wanted->process, pids);
+	int r = all ? json_write(all, stdout) : -ENOMEM;
+
+	json_decref(all);
+	return r < 0 ? tally_fail(err, r, "cannot write JSON") : 0;
+}
+
+static int show(const struct show_options *o, struct tally_monitor *monitor,
+	const struct wanted *wanted, struct tally_error *err)
+{
+	int r;
+
+	if (o->json)
+		return show_json(monitor, wanted, o->pids, err);
+	r = o->pids ? show_pids(monitor, wanted) : show_tasks(monitor, wanted);
+	return r < 0 ? tally_fail(err, r, "cannot show the tasks") : 0;
+}
+
+static int show_sampled(
+	const struct show_options *o, struct command_line *line, struct tally_monitor **monitor)
+{
+	struct wanted wanted = {0};
+	struct tally_error err;
+	int r = open_monitor(o, monitor, &err);
+
+	if (r == 0)
+		r = sample_twice(*monitor, o->interval_ns ? o->interval_ns : GAP_NS, &err);
+	if (r == 0 && line->argument_count > 0)
+		r = find_wanted(*monitor, line->arguments[0], &wanted, &err);
+	if (r == 0)
+		r = show(o, *monitor, &wanted, &err);
+	if (r == 0)
+		return 0;
+	line_fail(line, "%s", err.message);
+	return r == -EINVAL ? EXIT_USAGE : EXIT_FAIL;
+}
+
+static int refuse_what_needs_an_observer(
+	const struct show_options *o, const struct command_line *line)
+{
+	if (options_given(line, "at"))
+		return line_refuse_option(
+			line, "at", "the past needs a history, and a sample taken now has none");
+	if (o->sources.count == 0)
+		return line_refuse(line, 0,
+			"it needs to be told what to look at: name processes with --source "
+			"pid:NAME=PID");
+	return OPTIONS_GO;
+}
+
+static int run_show(int argc, char **argv)
+{
+	struct show_options o = {0};
+	struct command_line line;
+	struct tally_monitor *monitor = NULL;
+	int status = options_parse(&command_show, argc, argv, &o, &line);
+
+	if (status == OPTIONS_GO)
+		status = refuse_what_needs_an_observer(&o, &line);
+	if (status == OPTIONS_GO)
+		status = show_sampled(&o, &line, &monitor);
+	tally_monitor_free(monitor);
+	options_done(&command_show, &o);
+	return status;
+}
+
+const struct command command_show = {
+	.name = "show",
+	.arguments = "[TASK[/PROCESS]]",
+	.summary = "Show what tasks consume now",
+	.description =
+		"Samples the tasks that --source names twice, a short time apart, and shows the\n"
+		"second sample with the rates between them.",
+	.options = options,
+	.most = 1,
+	.run = run_show,
+};
