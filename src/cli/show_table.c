@@ -116,7 +116,7 @@ int show_tasks(struct tally_monitor *monitor, const struct wanted *wanted)
 	struct showing showing = {.wanted = wanted};
 
 	add_titles(&showing.table);
-	monitor_visit(monitor, show_task, show_process, &showing);
+	monitor_visit(monitor, NULL, show_task, show_process, &showing, NULL);
 	int r = table_print(&showing.table, stdout, terminal_style(STDOUT_FILENO));
 	for (int i = 0; i < TALLY_REASON_COUNT; i++)
 		if (showing.absent[i])

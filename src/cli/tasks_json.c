@@ -118,7 +118,7 @@ json_t *tasks_json(struct tally_monitor *monitor, const char *task, const char *
 
 	tally_monitor_status(monitor, &status);
 	json_object_set_new(all, "time", seconds_or_null(status.last_tick_wall_ns));
-	monitor_visit(monitor, add_task, add_process, &building);
+	monitor_visit(monitor, NULL, add_task, add_process, &building, NULL);
 	if (pids)
 		add_pids(monitor, &building);
 	json_object_set_new(all, "tasks", building.tasks);
