@@ -10,6 +10,7 @@
 
 const struct collector_ops *const collectors[] = {
 	&collector_bpf,
+	&collector_procfs,
 	NULL,
 };
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Members: the processes that belong to at least one group, and the sets of groups they are in.
+ *
+ * Membership is sticky: it ends with the process, or with the group. (In a group that is a cgroup
+ * a process may leave; it is then kept as one that has left, for what it had must not be counted
+ * again when its parent reaps it.) Members are kept in an order in which parents precede their
+ * children: the live-sum rule needs them read in that order.
+ *
+ * Memory of members that ended is kept and used again: a steady set allocates nothing.
+ */
+#ifndef COLLECT_MEMBERS_H
+#define COLLECT_MEMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "collect/accumulate.h"
+#include "collect/pid_table.h"
+#include "collect/proc_parse.h"
+
+/** Why a pid belongs to a group. */
+enum why {
+	WHY_ROOT,
+	WHY_CHILD,	/**< Its parent belonged when it was forked. */
+	WHY_REPARENTED, /**< The same, but its parent is another now. */
+	WHY_CGROUP,
+};
+
+/** Figures that are read together, and can be absent together. */
+enum figure {
+	FIGURE_MEMORY,	 /**< shared, swap: status */
+	FIGURE_SWITCHES, /**< Context switches: status of each thread */
+	FIGURE_WAIT,	 /**< Run queue wait: schedstat of each thread */
+	FIGURE_IO,
+	FIGURE_FDS,
+	FIGURE_PSS,
+	FIGURE_COUNT
+};
+
+/** Instead of an enum tally_reason: the figure is known. */
+#define REASON_NONE UINT8_MAX
+
+/** A member's place in one group. */
+struct membership {
+	uint32_t group;
+	uint8_t why;	 /**< enum why */
+	bool left;	 /**< It has moved out of the cgroup: it counts no more. */
+	bool moved;	 /**< It moved in from elsewhere: what it did before is not the group's. */
+	bool unset;	 /**< account.base is not set yet: no figures were read so far. */
+	uint32_t listed; /**< Pass whose cgroup.procs had it last. */
+	int64_t since_ticks; /**< When the root above it was added: it was adopted if older. */
+	struct account account;
+	struct membership *next; /**< Of the same member. */
+};
+
+/** A process that is followed. */
+struct member {
+	pid_t pid, parent_pid, session;
+	struct member *parent; /**< The member that is its parent, or NULL. */
+	struct membership *groups;
+	int64_t start_ticks;
+	uint32_t seen;	 /**< Pass whose listing had it last. */
+	uint32_t placed; /**< For members_order(). */
+
+	bool gone;		 /**< Vanished in this pass. */
+	bool known;		 /**< Its figures were read at least once. */
+	bool linked;		 /**< `parent` was looked up. */
+	bool quick;		 /**< fd is of schedstat, which tells that nothing happened. */
+	int fd;			 /**< Kept descriptor of stat or schedstat, or -1. */
+	uint64_t line_hash;	 /**< Of its stat, when that is what fd is of. */
+	int64_t run_ns, wait_ns; /**< Of its schedstat: of its main thread. */
+
+	char state;
+	char comm[PROC_COMM_SIZE];
+	int64_t nice, threads, virtual_bytes, rss_bytes, shared_bytes, swap_bytes, pss_bytes, fds;
+	int64_t cpu_ns[COUNT_MODES]; /**< Of its own. */
+	uint8_t reason[FIGURE_COUNT];
+
+	struct usage usage;
+	int64_t growth[COUNT_REAPED]; /**< Of usage.reaped since the pass before. */
+	struct member *next_free;
+};
+
+struct members {
+	struct pid_table table;
+	struct member **order; /**< Parents first. */
+	size_t count, capacity;
+	struct member *free_members;
+	struct membership *free_memberships;
+};
+
+/** Close all descriptors and free all. */
+void members_done(struct members *members);
+
+/** Make a process a member, last in order; its entry points to it. NULL: no memory. */
+struct member *member_new(struct members *members, struct pid_entry *entry);
+
+/** Its place in a group, also one it has left; NULL when it was never in it. */
+struct membership *member_in(const struct member *member, uint32_t group);
+
+/** Put a member in a group it is not in. NULL: no memory. The account is zero. */
+struct membership *member_join(
+	struct members *members, struct member *member, uint32_t group, enum why why);
+
+/** Find its parent among the members. */
+void member_link(struct members *members, struct member *member);
+
+/** Drop the members that are gone, keeping the order. Their entries must be gone or cut off. */
+void members_compact(struct members *members);
+
+/** Restore the order after a parent became a member later than its child; links all. */
+int members_reorder(struct members *members, uint32_t pass);
+
+/** Take all members out of a group. Those in no other become strangers. */
+void members_forget_group(struct members *members, uint32_t group);
+
+#endif

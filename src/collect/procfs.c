@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The procfs collector: the operations of the interface. */
+#include "collect/procfs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include "base/clock.h"
+#include "base/fail.h"
+#include "collect/registry.h"
+
+static struct procfs *of(struct collector *collector)
+{
+	return (struct procfs *)collector;
+}
+
+static const char *path_of(const struct collect_options *options)
+{
+	return options->procfs ? options->procfs : "/proc";
+}
+
+static int probe(const struct collect_options *options, struct tally_error *err)
+{
+	struct proc_root root;
+	int r = proc_root_open(path_of(options), &root, err);
+
+	if (r < 0)
+		return r;
+	proc_root_close(&root);
+	return 0;
+}
+
+static size_t fd_limit(const struct collect_options *options)
+{
+	struct rlimit limit;
+
+	if (options->fd_limit)
+		return options->fd_limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur / 4 * 3;
+}
+
+static int procfs_open(
+	const struct collect_options *options, struct collector **ret, struct tally_error *err)
+{
+	struct procfs *procfs = calloc(1, sizeof(*procfs));
+
+	if (!procfs)
+		return tally_fail(err, -ENOMEM, "cannot open a collector");
+	int r = proc_root_open(path_of(options), &procfs->root, err);
+	if (r < 0) {
+		free(procfs);
+		return r;
+	}
+	procfs->log = options->log;
+	procfs->pss = options->pss;
+	procfs->fd_limit = fd_limit(options);
+	procfs->pass = 1;
+	*ret = &procfs->collector;
+	return 0;
+}
+
+static void procfs_close(struct collector *collector)
+{
+	struct procfs *procfs = of(collector);
+
+	members_done(&procfs->members);
+	proc_root_close(&procfs->root);
+	free(procfs->groups);
+	free(procfs->newcomers);
+	free(procfs->walk);
+	free(procfs);
+}
+
+static int group_add(struct collector *collector, uint32_t group, struct tally_error *err)
+{
+	struct procfs *procfs = of(collector);
+
+	if (group >= procfs->group_capacity) {
+		size_t capacity = collector->group_count;
+		void *groups = reallocarray(procfs->groups, capacity, sizeof(*procfs->groups));
+
+		if (!groups)
+			return tally_fail(err, -ENOMEM, "cannot follow one more process");
+		procfs->groups = groups;
+		memset(procfs->groups + procfs->group_capacity, 0,
+			(capacity - procfs->group_capacity) * sizeof(*procfs->groups));
+		procfs->group_capacity = capacity;
+	}
+	procfs->groups[group] = (struct group){0};
+	memset(procfs->groups[group].reason, REASON_NONE, FIGURE_COUNT);
+	return 0;
+}
+
+static void group_remove(struct collector *collector, uint32_t group)
+{
+	struct procfs *procfs = of(collector);
+
+	members_forget_group(&procfs->members, group);
+	if (procfs->groups[group].subreaper)
+		procfs->subreapers--;
+	procfs->groups[group] = (struct group){0};
+}
+
+static int root_add_pid(struct procfs *procfs, uint32_t group, const struct collect_root *root,
+	struct tally_error *err)
+{
+	int64_t now_ticks = clock_boot_ns() / procfs->root.tick_ns;
+	int r = pid_table_reserve(&procfs->members.table, 1);
+
+	if (r < 0)
+		return tally_fail(err, r, "cannot follow pid %d", (int)root->pid);
+	struct pid_entry *entry = procfs_look_at(procfs, root->pid, 0);
+	if (!entry)
+		return tally_refuse(err, -ESRCH, "there is no process with pid %d", (int)root->pid);
+	if (root->start_ns && root->start_ns / procfs->root.tick_ns != entry->start_ticks)
+		return tally_refuse(err, -ESRCH,
+			"pid %d is another process by now: it was started at another time",
+			(int)root->pid);
+
+	struct membership *membership = entry->member ? member_in(entry->member, group) : NULL;
+	if (!membership)
+		membership = procfs_join(procfs, entry, group, WHY_ROOT, now_ticks);
+	if (!membership)
+		return tally_fail(err, -ENOMEM, "cannot follow pid %d", (int)root->pid);
+	membership->why = WHY_ROOT;
+	procfs->groups[group].adopting = procfs->adopting = procfs->disordered = true;
+	return 0;
+}
+
+static int root_add(struct collector *collector, uint32_t group, const struct collect_root *root,
+	struct tally_error *err)
+{
+	struct procfs *procfs = of(collector);
+
+	if (!root->pid)
+		return tally_refuse(
+			err, -ENOTSUP, "the procfs collector cannot follow a cgroup yet");
+	int r = root_add_pid(procfs, group, root, err);
+	if (r == 0 && root->subreaper) {
+		procfs->subreapers += !procfs->groups[group].subreaper;
+		procfs->groups[group].subreaper = root->subreaper;
+	}
+	return r;
+}
+
+static int pass(struct collector *collector, struct tally_error *err)
+{
+	struct procfs *procfs = of(collector);
+
+	procfs->out_of_memory = false;
+	procfs->pass++;
+	int r = procfs_look(procfs);
+	if (r < 0)
+		return tally_fail(err, r, "cannot list the processes of this machine");
+	procfs_read(procfs);
+	procfs_sum(procfs);
+	pid_table_sweep(&procfs->members.table, procfs->pass);
+	members_compact(&procfs->members);
+	if (procfs->out_of_memory)
+		return tally_fail(err, -ENOMEM, "cannot follow new processes");
+	return 0;
+}
+
+static const char *why_word(enum why why)
+{
+	static const char *const words[] = {
+		[WHY_ROOT] = "root",
+		[WHY_CHILD] = "child",
+		[WHY_REPARENTED] = "reparented",
+		[WHY_CGROUP] = "cgroup",
+	};
+
+	return words[why];
+}
+
+static void show(struct procfs *procfs, const struct member *member,
+	const struct membership *membership, collect_member_fn *visit, void *context)
+{
+	struct collect_member shown = {
+		.pid = member->pid,
+		.parent = member->parent_pid,
+		.start_ns = member->start_ticks * procfs->root.tick_ns,
+		.comm = member->comm,
+		.why = why_word(membership->why),
+		.cpu_ns = member->known ? member->cpu_ns[0] + member->cpu_ns[1] : -1,
+		.rss_bytes = member->known ? member->rss_bytes : -1,
+	};
+
+	visit(context, &shown);
+}
+
+static void members(
+	struct collector *collector, uint32_t group, collect_member_fn *visit, void *context)
+{
+	struct procfs *procfs = of(collector);
+
+	for (size_t i = 0; i < procfs->members.count; i++) {
+		const struct member *member = procfs->members.order[i];
+		const struct membership *membership = member_in(member, group);
+
+		if (membership && !membership->left)
+			show(procfs, member, membership, visit, context);
+	}
+}
+
+static void status(struct collector *collector, struct collect_status *ret)
+{
+	struct procfs *procfs = of(collector);
+
+	ret->pids = procfs->members.count;
+	ret->strangers = procfs->members.table.count - procfs->members.count;
+	ret->limited = procfs->limited;
+}
+
+const struct collector_ops collector_procfs = {
+	.name = "procfs",
+	.summary = "reads /proc; works everywhere, for any user",
+	.probe = probe,
+	.open = procfs_open,
+	.close = procfs_close,
+	.group_add = group_add,
+	.group_remove = group_remove,
+	.root_add = root_add,
+	.pass = pass,
+	.members = members,
+	.status = status,
+};

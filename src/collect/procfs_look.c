@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Phase 1 of a pass: list /proc, look at what is new, decide where it belongs. */
+#include <errno.h>
+#include <stdlib.h>
+#include "collect/procfs.h"
+
+static void mark_seen(struct procfs *procfs, struct pid_entry *entry)
+{
+	entry->seen = procfs->pass;
+	if (entry->member)
+		entry->member->seen = procfs->pass;
+}
+
+static void add_newcomer(struct procfs *procfs, pid_t pid, uint64_t inode)
+{
+	if (procfs->newcomer_count == procfs->newcomer_capacity) {
+		size_t capacity = procfs->newcomer_capacity ? procfs->newcomer_capacity * 2 : 64;
+		void *wider = reallocarray(procfs->newcomers, capacity, sizeof(struct newcomer));
+
+		if (!wider) {
+			procfs->out_of_memory = true;
+			return;
+		}
+		procfs->newcomers = wider;
+		procfs->newcomer_capacity = capacity;
+	}
+	procfs->newcomers[procfs->newcomer_count++] = (struct newcomer){pid, inode};
+}
+
+/* A pid whose directory has the inode number it had is the process it was. */
+static void on_listed(void *context, pid_t pid, uint64_t inode)
+{
+	struct procfs *procfs = context;
+	struct pid_entry *entry = pid_table_find(&procfs->members.table, pid);
+
+	if (entry && entry->inode == inode)
+		mark_seen(procfs, entry);
+	else
+		add_newcomer(procfs, pid, inode);
+}
+
+/* Room for the newcomers, and for parents of theirs that were born after the listing. */
+static int make_room(struct procfs *procfs)
+{
+	struct pid_table *table = &procfs->members.table;
+	int r = pid_table_reserve(table, procfs->newcomer_count * 2 + 64);
+
+	if (r < 0 || procfs->walk_capacity >= table->capacity)
+		return r;
+	void *walk = reallocarray(procfs->walk, table->capacity, sizeof(*procfs->walk));
+	if (!walk)
+		return -ENOMEM;
+	procfs->walk = walk;
+	procfs->walk_capacity = table->capacity;
+	return 0;
+}
+
+/* The pid belongs to another process now: the member lives on until it is accounted for. */
+static void cut_off(struct pid_entry *entry)
+{
+	if (entry->member)
+		entry->member->gone = true;
+	*entry = (struct pid_entry){.pid = entry->pid};
+}
+
+/*
+ * Is it still the process that the entry is of? A kept descriptor knows; without one, the start
+ * time tells (a directory may get a new inode number when the kernel was short of memory).
+ */
+static bool same_process(struct procfs *procfs, const struct pid_entry *entry)
+{
+	const struct member *member = entry->member;
+
+	if (entry->start_ticks != procfs->stat.start_ticks)
+		return false;
+	if (member && member->fd >= 0 && procfs->root.real)
+		return proc_reread(&procfs->root, member->fd) >= 0;
+	return true;
+}
+
+static struct pid_entry *entry_for(struct procfs *procfs, pid_t pid)
+{
+	struct pid_table *table = &procfs->members.table;
+	struct pid_entry *entry = pid_table_find(table, pid);
+
+	if (entry && !same_process(procfs, entry))
+		cut_off(entry);
+	if (!entry && table->count + 1 >= table->capacity)
+		return NULL;
+	if (!entry)
+		entry = pid_table_add(table, pid);
+	return entry;
+}
+
+static bool read_stat(struct procfs *procfs, pid_t pid)
+{
+	ssize_t length = proc_read(&procfs->root, pid, 0, "stat");
+
+	return length > 0 && proc_parse_stat(procfs->root.text, (size_t)length, &procfs->stat) &&
+	       procfs->stat.pid == pid;
+}
+
+struct pid_entry *procfs_look_at(struct procfs *procfs, pid_t pid, uint64_t inode)
+{
+	if (!read_stat(procfs, pid))
+		return NULL;
+
+	struct pid_entry *entry = entry_for(procfs, pid);
+	if (!entry)
+		return NULL;
+	entry->parent = procfs->stat.parent;
+	entry->session = procfs->stat.session;
+	entry->start_ticks = procfs->stat.start_ticks;
+	if (inode)
+		entry->inode = inode;
+	mark_seen(procfs, entry);
+	return entry;
+}
+
+/*
+ * The parent of a process, looked at when needed: it may come later in the listing, for pids
+ * wrap, or have been born after it. A parent never starts after its child: a pid that did is
+ * another process, and the child has been reparented since it was looked at.
+ */
+static struct pid_entry *parent_of(struct procfs *procfs, struct pid_entry *entry)
+{
+	for (int tries = 0; tries < 3 && entry->parent > 0; tries++) {
+		struct pid_entry *parent = pid_table_find(&procfs->members.table, entry->parent);
+		pid_t before = entry->parent;
+
+		if (!parent || parent->seen != procfs->pass)
+			parent = procfs_look_at(procfs, entry->parent, 0);
+		if (parent && parent != entry && parent->start_ticks <= entry->start_ticks)
+			return parent;
+		if (!procfs_look_at(procfs, entry->pid, entry->inode) || entry->parent == before)
+			return NULL;
+	}
+	return NULL;
+}
+
+struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, uint32_t group,
+	enum why why, int64_t since_ticks)
+{
+	struct member *member = entry->member;
+
+	if (!member) {
+		member = member_new(&procfs->members, entry);
+		if (member && procfs->stat.pid == entry->pid)
+			procfs_apply_stat(procfs, member, &procfs->stat);
+		if (entry->resolved)
+			procfs->disordered = true;
+	}
+	struct membership *membership =
+		member ? member_join(&procfs->members, member, group, why) : NULL;
+	if (!membership) {
+		procfs->out_of_memory = true;
+		return NULL;
+	}
+	membership->since_ticks = since_ticks;
+	membership->unset = true;
+	if (member->known)
+		procfs_set_bases(member);
+	procfs->groups[group].started++;
+	return membership;
+}
+
+/* Whether a process that is looked at in this pass may be given the groups of another. */
+static bool hands_down(const struct procfs *procfs, const struct membership *membership, bool fresh)
+{
+	return membership->why != WHY_CGROUP &&
+	       (fresh || procfs->groups[membership->group].adopting);
+}
+
+static void inherit_from(
+	struct procfs *procfs, struct pid_entry *entry, const struct member *from, enum why why)
+{
+	bool fresh = entry->resolved == 0;
+
+	for (const struct membership *m = from->groups; m; m = m->next)
+		if (hands_down(procfs, m, fresh) &&
+			!(entry->member && member_in(entry->member, m->group)))
+			procfs_join(procfs, entry, m->group, why, m->since_ticks);
+}
+
+/*
+ * A session is made by its leader, and only descendants of the leader can be in it: a process in
+ * the session of a member is a descendant of it, whoever its parent is by now.
+ */
+static void inherit_from_session(struct procfs *procfs, struct pid_entry *entry)
+{
+	struct pid_entry *leader = pid_table_find(&procfs->members.table, entry->session);
+
+	if (leader && leader != entry && leader->member && leader->session == leader->pid &&
+		leader->seen == procfs->pass)
+		inherit_from(procfs, entry, leader->member, WHY_REPARENTED);
+}
+
+static void inherit_from_subreaper(struct procfs *procfs, struct pid_entry *entry)
+{
+	for (uint32_t group = 0; group < procfs->collector.group_count; group++)
+		if (procfs->collector.used[group] &&
+			procfs->groups[group].subreaper == entry->parent)
+			procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
+}
+
+static void inherit(struct procfs *procfs, struct pid_entry *entry, struct pid_entry *parent)
+{
+	if (parent && parent->member)
+		inherit_from(procfs, entry, parent->member, WHY_CHILD);
+	if (!entry->member || procfs->adopting)
+		inherit_from_session(procfs, entry);
+	if (!entry->member && procfs->subreapers > 0 && entry->resolved == 0)
+		inherit_from_subreaper(procfs, entry);
+	entry->resolved = procfs->pass;
+}
+
+static bool is_resolved(const struct procfs *procfs, const struct pid_entry *entry)
+{
+	return procfs->adopting ? entry->resolved == procfs->pass : entry->resolved != 0;
+}
+
+/* Decide where a process belongs: its ancestors first, from the oldest that is not decided. */
+static void resolve(struct procfs *procfs, struct pid_entry *entry)
+{
+	size_t depth = 0;
+	struct pid_entry *parent = NULL;
+
+	while (entry && !is_resolved(procfs, entry) && depth < procfs->walk_capacity) {
+		procfs->walk[depth++] = entry;
+		parent = parent_of(procfs, entry);
+		entry = parent;
+	}
+	while (depth > 0) {
+		entry = procfs->walk[--depth];
+		inherit(procfs, entry, parent);
+		parent = entry;
+	}
+}
+
+static void look_at_newcomers(struct procfs *procfs)
+{
+	for (size_t i = 0; i < procfs->newcomer_count; i++) {
+		const struct newcomer *newcomer = &procfs->newcomers[i];
+		struct pid_entry *entry = procfs_look_at(procfs, newcomer->pid, newcomer->inode);
+
+		if (entry)
+			resolve(procfs, entry);
+	}
+}
+
+/* Roots were added: what descends from them now may have been known as strangers. */
+static void adopt(struct procfs *procfs)
+{
+	for (struct pid_entry *e = NULL; (e = pid_table_next(&procfs->members.table, e));)
+		if (e->seen == procfs->pass)
+			resolve(procfs, e);
+	for (uint32_t group = 0; group < procfs->collector.group_count; group++)
+		procfs->groups[group].adopting = false;
+	procfs->adopting = false;
+}
+
+int procfs_look(struct procfs *procfs)
+{
+	procfs->newcomer_count = 0;
+	procfs->stat.pid = 0;
+	int r = proc_list(&procfs->root, on_listed, procfs);
+	if (r == 0)
+		r = make_room(procfs);
+	if (r < 0)
+		return r;
+	look_at_newcomers(procfs);
+	procfs->stat.pid = 0;
+	if (procfs->adopting)
+		adopt(procfs);
+	return 0;
+}
