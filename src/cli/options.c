@@ -220,7 +220,8 @@ int options_parse(const struct command *command, int argc, char **argv, void *va
 	if (walk.version)
 		return help_version();
 	if ((unsigned)ret->argument_count < command->least)
-		return line_refuse(ret, 0, "it needs %s", command->arguments);
+		return line_refuse(ret, 0, "an argument is missing: tally %s %s", command->name,
+			command->arguments);
 	return OPTIONS_GO;
 }
 

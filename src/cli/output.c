@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 #include "base/attr.h"
 #include "base/fail.h"
+#include "base/parse.h"
 
 /* "/a/r.json" becomes "/a/.r.json.tally-812": in the same folder, for rename(). */
 static char *beside(const char *path)
@@ -24,9 +26,10 @@ static char *beside(const char *path)
 	return temporary;
 }
 
-static int open_stream(struct output *output, const char *path, int flags, mode_t mode)
+/* Take over a descriptor, or its errno. */
+static int open_stream(struct output *output, int opened)
 {
-	CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, mode);
+	CLEANUP_CLOSE int fd = opened;
 
 	if (fd < 0)
 		return -errno;
@@ -45,7 +48,8 @@ static int open_regular(struct output *output, const char *path, const struct st
 
 	if (!temporary)
 		return -errno;
-	int r = open_stream(output, temporary, O_CREAT | O_EXCL, 0666);
+	int r = open_stream(
+		output, open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666));
 	if (r < 0) {
 		free(temporary);
 		return r;
@@ -56,17 +60,49 @@ static int open_regular(struct output *output, const char *path, const struct st
 	return 0;
 }
 
+/* The number in "/dev/fd/3", "/dev/stdout" and the like, or -1. */
+static int descriptor_of(const char *path)
+{
+	static const char prefix[] = "/dev/fd/";
+	uint64_t number;
+
+	if (strcmp(path, "/dev/stdout") == 0)
+		return STDOUT_FILENO;
+	if (strcmp(path, "/dev/stderr") == 0)
+		return STDERR_FILENO;
+	if (strncmp(path, prefix, strlen(prefix)) == 0 &&
+		parse_u64(path + strlen(prefix), 0, INT_MAX, &number))
+		return (int)number;
+	return -1;
+}
+
+/* A descriptor is written to as it stands: opened anew, a file would be cut, a socket refused. */
+static int open_descriptor(struct output *output, const char *path, int number)
+{
+	output->path = strdup(path);
+	return output->path ? open_stream(output, fcntl(number, F_DUPFD_CLOEXEC, 3)) : -ENOMEM;
+}
+
+static int open_special(struct output *output, const char *path)
+{
+	output->path = strdup(path);
+	return output->path ? open_stream(output, open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY))
+			    : -ENOMEM;
+}
+
 int output_open(struct output *output, const char *path, struct tally_error *err)
 {
 	struct stat there;
 	bool exists = stat(path, &there) == 0;
-	int r;
+	int number = descriptor_of(path), r;
 
 	*output = (struct output){0};
-	if (exists && S_ISDIR(there.st_mode))
+	if (number >= 0)
+		r = open_descriptor(output, path, number);
+	else if (exists && S_ISDIR(there.st_mode))
 		r = -EISDIR;
 	else if (exists && !S_ISREG(there.st_mode))
-		r = (output->path = strdup(path)) ? open_stream(output, path, 0, 0) : -ENOMEM;
+		r = open_special(output, path);
 	else
 		r = open_regular(output, path, exists ? &there : NULL);
 	if (r < 0) {

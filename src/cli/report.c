@@ -214,8 +214,6 @@ static void put_title(const struct report *report, const struct style *style)
 void report_print(const struct report *report)
 {
 	const struct style *style = terminal_style(STDERR_FILENO);
-	char interval[FORMAT_SIZE];
-
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr); /* Apart from what the command wrote. */
 	put_title(report, style);
@@ -227,8 +225,7 @@ void report_print(const struct report *report)
 			fprintf(stderr, "  %s%-9s%s  %11s  %s%s%s\n", style->dim, lines[i].label,
 				style->off, entry.figure, style->dim, entry.note, style->off);
 	}
-	fprintf(stderr, "  %s%llu samples, one every %s, by %s%s\n", style->dim,
+	fprintf(stderr, "  %s%llu samples, one every %g s, by %s%s\n", style->dim,
 		(unsigned long long)report->run->record.samples,
-		format_duration(interval, report->run->interval_ns), report->status.collector,
-		style->off);
+		(double)report->run->interval_ns / 1e9, report->status.collector, style->off);
 }

@@ -27,7 +27,6 @@ struct showing {
 	struct table table;
 	const struct wanted *wanted;
 	char task[256]; /* Id of the one visited last. */
-	bool skipped;	/* It is not wanted. */
 	bool absent[TALLY_REASON_COUNT];
 };
 
@@ -68,8 +67,7 @@ static void show_task(
 	const struct wanted *wanted = showing->wanted;
 
 	snprintf(showing->task, sizeof(showing->task), "%s", info->id);
-	showing->skipped = wanted->task && strcmp(wanted->task, info->id) != 0;
-	if (showing->skipped || wanted->process)
+	if (wanted->process)
 		return;
 	table_add(&showing->table, info->id);
 	table_add(&showing->table, tally_life_name(info->life));
@@ -84,7 +82,7 @@ static void show_process(
 	const char *process = showing->wanted->process;
 	char name[512], pid[FORMAT_SIZE] = "";
 
-	if (showing->skipped || (process && strcmp(process, info->name) != 0))
+	if (process && strcmp(process, info->name) != 0)
 		return;
 	if (process)
 		snprintf(name, sizeof(name), "%s/%s", showing->task, info->name);
@@ -116,7 +114,7 @@ int show_tasks(struct tally_monitor *monitor, const struct wanted *wanted)
 	struct showing showing = {.wanted = wanted};
 
 	add_titles(&showing.table);
-	monitor_visit(monitor, NULL, show_task, show_process, &showing, NULL);
+	monitor_visit(monitor, wanted->task, show_task, show_process, &showing, NULL);
 	int r = table_print(&showing.table, stdout, terminal_style(STDOUT_FILENO));
 	for (int i = 0; i < TALLY_REASON_COUNT; i++)
 		if (showing.absent[i])

@@ -7,13 +7,14 @@
 #include "monitor/monitor.h"
 
 /**
- * {"time": …, "tasks": [{"task", "source", "life", "sandbox", KEYs, "processes": [{"process", "life",
- * "pid", KEYs}], "missing": {…}}]}. Beside the keys of the metric table, whose "state" is the
- * scheduling state of the root pid, "life" says whether a task or process is active.
+ * The object of `tally show --json`: {"time", "tasks": [{"task", "source", "state", "sandbox", KEYs,
+ * "processes": [{"process", "pid", "life", KEYs, "missing"}], "missing"}]}, as the observer's
+ * /api/v1/tasks has it. "state" of a task is its life; a process has "life" and, from the metric
+ * table, the scheduling "state" of its root pid.
  *
  * @task     Only this one, or NULL for all.
  * @process  Only this one of it, or NULL for all.
- * @pids     Adds to each task "pids": [{"pid", "parent", "process", "why", …}].
+ * @pids     Adds to each task "members": [{"process", "pid", "parent", "comm", "why", …}].
  * @return   New reference, or NULL without memory.
  */
 json_t *tasks_json(struct tally_monitor *monitor, const char *task, const char *process, bool pids);
@@ -22,6 +23,7 @@ json_t *tasks_json(struct tally_monitor *monitor, const char *task, const char *
 struct task_ids {
 	char **at;
 	size_t count;
+	bool failed; /**< Memory ran out on the way. */
 };
 
 /** Copy them. @only  This one, or NULL for all. @return 0 or -ENOMEM; release in both cases. */
