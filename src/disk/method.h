@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The ways to know what a sandbox uses, behind one interface. The first that serves a sandbox is
+ * taken; when it gives up later, the next one is.
+ *
+ * All calls come from the worker and may block on the file system, for one step at a time.
+ */
+#ifndef DISK_METHOD_H
+#define DISK_METHOD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <tally/error.h>
+#include "base/log.h"
+#include "disk/scan.h"
+
+/** A sandbox, as a method is told of it. */
+struct disk_site {
+	const char *path;
+	const struct log *log;
+};
+
+/** What a worker has for all its work. */
+struct disk_tools {
+	struct scan_batch batch;
+};
+
+/** What one look found. */
+struct disk_figure {
+	int64_t bytes, files, partial; /**< As in struct disk_reading. */
+	int64_t boot_ns;	       /**< When it was true. */
+};
+
+/** What a method keeps of one sandbox; embedded first in each. */
+struct disk_job {
+	const struct disk_method_ops *ops;
+};
+
+struct disk_method_ops {
+	const char *name;
+	const char *summary; /**< One line for `tally doctor`. */
+
+	/** Can it work on this machine? 0, or negative errno with the reason. */
+	int (*probe)(struct tally_error *err);
+
+	/**
+	 * Take on a sandbox.
+	 *
+	 * @return  0; -EOPNOTSUPP (another method must serve this sandbox; the reason says why);
+	 *          others: there is no such sandbox, whatever the method.
+	 */
+	int (*open)(const struct disk_site *site, struct disk_job **ret, struct tally_error *err);
+
+	/**
+	 * Do a step of a look; the first step after a figure begins the next look.
+	 *
+	 * @return  1: go on; 0: *ret is filled; -EOPNOTSUPP (it gives up: another method must take
+	 *          over); others: the look failed, the next step begins another.
+	 */
+	int (*step)(struct disk_job *job, struct disk_tools *tools, struct disk_figure *ret,
+		struct tally_error *err);
+
+	void (*close)(struct disk_job *job);
+};
+
+/** All methods, best first, NULL-terminated. */
+extern const struct disk_method_ops *const disk_methods[];
+
+#endif

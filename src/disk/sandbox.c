@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "disk/sandbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/fail.h"
+
+struct sandbox *sandbox_new(const char *path, unsigned methods, const struct log *log)
+{
+	struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
+
+	if (!sandbox)
+		return NULL;
+	sandbox->path = strdup(path);
+	if (!sandbox->path) {
+		free(sandbox);
+		return NULL;
+	}
+	atomic_init(&sandbox->references, 1);
+	sandbox->site = (struct disk_site){.path = sandbox->path, .log = log};
+	sandbox->methods = methods;
+	sandbox->reading.code = -EINPROGRESS;
+	shelf_put(&sandbox->shelf, &sandbox->reading);
+	return sandbox;
+}
+
+void sandbox_hold(struct sandbox *sandbox)
+{
+	atomic_fetch_add(&sandbox->references, 1);
+}
+
+static void close_job(struct sandbox *sandbox)
+{
+	if (sandbox->job)
+		sandbox->job->ops->close(sandbox->job);
+	sandbox->job = NULL;
+}
+
+void sandbox_release(struct sandbox *sandbox)
+{
+	if (!sandbox || atomic_fetch_sub(&sandbox->references, 1) > 1)
+		return;
+	close_job(sandbox);
+	free(sandbox->path);
+	free(sandbox);
+}
+
+static void explain(struct sandbox *sandbox, const struct tally_error *err)
+{
+	snprintf(sandbox->reading.why, sizeof(sandbox->reading.why), "%.127s", err->message);
+}
+
+/* A method that is not for this sandbox is not asked again; if it says why, people may read it. */
+static int choose_method(struct sandbox *sandbox, struct tally_error *err)
+{
+	for (size_t i = 0; disk_methods[i]; i++) {
+		if (!(sandbox->methods & 1u << i))
+			continue;
+		*err = (struct tally_error){0};
+		int r = disk_methods[i]->open(&sandbox->site, &sandbox->job, err);
+		if (r == 0)
+			sandbox->job->ops = disk_methods[i];
+		if (r != -EOPNOTSUPP)
+			return r;
+		sandbox->methods &= ~(1u << i);
+		explain(sandbox, err);
+	}
+	return tally_refuse(
+		err, -EOPNOTSUPP, "no method that may be used serves sandbox %s", sandbox->path);
+}
+
+static int give_up_method(struct sandbox *sandbox, const struct tally_error *err)
+{
+	for (size_t i = 0; disk_methods[i]; i++)
+		if (disk_methods[i] == sandbox->job->ops)
+			sandbox->methods &= ~(1u << i);
+	close_job(sandbox);
+	explain(sandbox, err);
+	return 1;
+}
+
+static void take_figure(struct sandbox *sandbox, const struct disk_figure *figure)
+{
+	struct disk_reading *reading = &sandbox->reading;
+
+	if (reading->code < 0 && reading->code != -EINPROGRESS)
+		reading->why[0] = '\0';
+	reading->code = 0;
+	reading->bytes = figure->bytes;
+	reading->files = figure->files;
+	reading->partial = figure->partial;
+	reading->boot_ns = figure->boot_ns;
+	reading->method = sandbox->job->ops->name;
+	reading->looks++;
+}
+
+static int step(struct sandbox *sandbox, struct disk_tools *tools, struct tally_error *err)
+{
+	struct disk_figure figure;
+	int r;
+
+	if (!sandbox->job)
+		r = choose_method(sandbox, err) ?: 1;
+	else
+		r = sandbox->job->ops->step(sandbox->job, tools, &figure, err);
+	if (r == -EOPNOTSUPP && sandbox->job)
+		return give_up_method(sandbox, err);
+	if (r == 0)
+		take_figure(sandbox, &figure);
+	return r;
+}
+
+enum slice sandbox_slice(
+	struct sandbox *sandbox, struct disk_tools *tools, slice_over_fn *over, void *context)
+{
+	struct tally_error err = {0};
+	int r;
+
+	do
+		r = step(sandbox, tools, &err);
+	while (r > 0 && !over(context));
+	if (r < 0) {
+		sandbox->reading.code = r;
+		explain(sandbox, &err);
+	}
+	sandbox->outcome = r > 0 ? SLICE_MORE : r == 0 ? SLICE_FIGURE : SLICE_FAILED;
+	return sandbox->outcome;
+}

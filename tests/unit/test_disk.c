@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The worker: figures arrive, stay fresh, and nobody waits for a file system. */
+#include "check.h"
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include "base/clock.h"
+#include "disk/disk.h"
+#include "tree.h"
+
+/* No test depends on how long it takes, only that it comes. */
+static void wait_for_looks(
+	struct disk *disk, uint32_t sandbox, int64_t looks, struct disk_reading *ret)
+{
+	for (int i = 0; i < 3000; i++) {
+		disk_read(disk, sandbox, ret);
+		if (ret->looks >= looks || (ret->code && ret->code != -EINPROGRESS))
+			return;
+		usleep(10000);
+	}
+	fail_msg("no figure came");
+}
+
+static struct disk *opened(int64_t interval_ns)
+{
+	struct disk_options options = {.interval_ns = interval_ns, .share = 1};
+	struct disk *disk;
+
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	return disk;
+}
+
+static void figure_arrives_and_agrees_with_du(void **state)
+{
+	char *path = tree_new(NULL);
+	struct disk *disk = opened(0);
+	struct disk_reading reading;
+	uint32_t sandbox;
+
+	tree_run(path, "mkdir a; echo >a/x");
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 1, &reading);
+	assert_int_equal(reading.code, 0);
+	assert_int_equal(reading.bytes, tree_du(path));
+	assert_int_equal(reading.files, 3);
+	assert_int_equal(reading.partial, 0);
+	assert_between(reading.boot_ns, clock_boot_ns() - 60 * NS_PER_S, clock_boot_ns());
+	assert_non_null(reading.method);
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void figure_follows_at_its_interval(void **state)
+{
+	char *path = tree_new(NULL);
+	struct disk *disk = opened(10 * NS_PER_MS);
+	struct disk_reading reading;
+	uint32_t sandbox;
+
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 2, &reading);
+	tree_run(path, "head -c 100000 /dev/zero >x");
+	wait_for_looks(disk, sandbox, reading.looks + 2, &reading);
+	assert_int_equal(reading.bytes, tree_du(path));
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void refresh_does_not_wait_for_the_interval(void **state)
+{
+	char *path = tree_new(NULL);
+	struct disk *disk = opened(3600 * NS_PER_S);
+	struct disk_reading reading;
+	uint32_t sandbox;
+
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 1, &reading);
+	tree_run(path, "head -c 100000 /dev/zero >x");
+	disk_refresh(disk, sandbox);
+	wait_for_looks(disk, sandbox, 2, &reading);
+	assert_int_equal(reading.bytes, tree_du(path));
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void count_call(void *context)
+{
+	atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static void arrival_is_told(void **state)
+{
+	atomic_int calls = 0;
+	struct disk_options options = {.changed = count_call, .context = &calls, .share = 1};
+	struct disk_reading reading;
+	struct disk *disk;
+	uint32_t sandbox;
+
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	assert_int_equal(disk_watch(disk, "/nonexistent/tally", &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 1, &reading);
+	assert_int_equal(reading.code, -ENOENT);
+	assert_non_null(strstr(reading.why, "/nonexistent/tally"));
+	disk_close(disk);
+	assert_int_equal(calls, 1);
+}
+
+static void roots_and_relative_paths_are_refused(void **state)
+{
+	struct disk *disk = opened(0);
+	struct tally_error err = {0};
+	struct disk_reading reading;
+	uint32_t sandbox;
+
+	assert_int_equal(disk_watch(disk, "/", &sandbox, &err), -EINVAL);
+	assert_int_equal(disk_watch(disk, "///", &sandbox, &err), -EINVAL);
+	assert_int_equal(disk_watch(disk, "relative/path", &sandbox, &err), -EINVAL);
+	assert_int_equal(disk_watch(disk, "", &sandbox, &err), -EINVAL);
+	assert_int_equal(disk_watch(disk, "/tmp/..", &sandbox, &err), 0);
+	wait_for_looks(disk, sandbox, 1, &reading);
+	assert_int_equal(reading.code, -EINVAL);
+	disk_close(disk);
+}
+
+static void sandboxes_come_and_go_while_walked(void **state)
+{
+	char *path = tree_new(NULL);
+	struct disk *disk = opened(NS_PER_MS);
+	struct disk_reading reading;
+	struct disk_status status;
+	uint32_t kept, sandboxes[50];
+
+	tree_run(path, "for i in {1..300}; do mkdir $i; echo >$i/x; done");
+	assert_int_equal(disk_watch(disk, path, &kept, NULL), 0);
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 50; i++)
+			assert_int_equal(disk_watch(disk, path, &sandboxes[i], NULL), 0);
+		usleep(1000);
+		for (int i = 0; i < 50; i++)
+			disk_unwatch(disk, sandboxes[i]);
+	}
+	wait_for_looks(disk, kept, 1, &reading);
+	assert_int_equal(reading.bytes, tree_du(path));
+	disk_status(disk, &status);
+	assert_int_equal(status.sandboxes, 1);
+	assert_int_equal(status.stuck, 0);
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void close_during_a_walk_is_clean(void **state)
+{
+	char *path = tree_new(NULL);
+
+	tree_run(path, "for i in {1..300}; do mkdir $i; echo >$i/x; done");
+	for (int i = 0; i < 20; i++) {
+		struct disk *disk = opened(NS_PER_MS);
+		uint32_t sandbox;
+
+		assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+		usleep(100 * (unsigned)i);
+		assert_null(disk_close(disk));
+	}
+	tree_free(path);
+}
+
+static void unknown_method_is_refused_by_name(void **state)
+{
+	struct disk_options options = {.methods = "walk,guess"};
+	struct tally_error err = {0};
+	struct disk *disk;
+
+	assert_int_equal(disk_open(&options, &disk, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "guess"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(figure_arrives_and_agrees_with_du),
+		cmocka_unit_test(figure_follows_at_its_interval),
+		cmocka_unit_test(refresh_does_not_wait_for_the_interval),
+		cmocka_unit_test(arrival_is_told),
+		cmocka_unit_test(roots_and_relative_paths_are_refused),
+		cmocka_unit_test(sandboxes_come_and_go_while_walked),
+		cmocka_unit_test(close_during_a_walk_is_clean),
+		cmocka_unit_test(unknown_method_is_refused_by_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
