@@ -9,6 +9,8 @@
 
 const struct source_ops *const sources[] = {
 	&source_pid,
+	&source_thermos,
+	&source_mesos,
 	NULL,
 };
 

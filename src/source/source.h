@@ -16,6 +16,15 @@
 #include <tally/sample.h>
 #include "base/log.h"
 
+/** One run of a process, as its source recorded it. Nothing in it was verified. */
+struct source_run {
+	const char *state; /**< The source's own word for it, as "FORKED". Static. */
+	enum tally_life life;
+	pid_t pid; /**< As recorded, perhaps in a pid namespace, perhaps long gone; 0: none. */
+	int64_t started_wall_ns, ended_wall_ns; /**< 0: unknown, not ended. */
+	int return_code;
+};
+
 /** One named process of a task, or one run of it: several with the same name are one process. */
 struct source_process {
 	const char *name;
@@ -27,6 +36,19 @@ struct source_process {
 	pid_t subreaper;    /**< As collect_root.subreaper. */
 	int64_t started_wall_ns, ended_wall_ns; /**< 0: unknown, not ended. */
 	int return_code;
+	/**
+	 * All runs so far, oldest first, the last of them the one told above; NULL where a source
+	 * keeps no record of runs. The oldest are forgotten where there are too many.
+	 */
+	const struct source_run *runs;
+	size_t run_count;
+	size_t runs_forgotten; /**< So many came before runs[0]. */
+};
+
+/** A port that a task was given. */
+struct source_port {
+	const char *name;
+	int64_t port; /**< As recorded: any number. */
 };
 
 /** One task. Strings belong to the source and are valid during the visit only. */
@@ -37,6 +59,14 @@ struct source_task {
 	int64_t started_wall_ns, ended_wall_ns; /**< 0: unknown, not ended. */
 	const struct source_process *processes;
 	size_t process_count;
+	/* What some sources know besides; zero where unknown. */
+	const char *name;      /**< What people call it, where that is not the id. */
+	const char *user;      /**< Whom it runs as. */
+	int64_t state_wall_ns; /**< When `life` was entered. */
+	const char
+		*definition; /**< Path of the JSON that defines it: read with definition_read(). */
+	const struct source_port *ports;
+	size_t port_count;
 };
 
 typedef void source_task_fn(void *context, const struct source_task *task);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/thermos.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <utlist.h>
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/fail.h"
+#include "source/registry.h"
+
+/*
+ * CPU time of one look. The first one has more: it reads the history of everything there is. What is
+ * left over is read at the next look, which follows at once.
+ */
+#define FIRST_LOOK_NS (2 * NS_PER_S)
+#define LOOK_NS	      (100 * NS_PER_MS)
+
+static struct thermos_source *thermos_of(struct source *source)
+{
+	return (struct thermos_source *)source;
+}
+
+static void place_free(struct thermos_source *source, struct thermos_place *place)
+{
+	struct thermos_root *root, *next;
+
+	if (!place)
+		return;
+	mesos_done(source, place);
+	DL_FOREACH_SAFE(place->roots, root, next)
+	thermos_root_remove(source, root);
+	cleanup_close(&place->base.fd);
+	free(place->base.path);
+	free(place->base.real);
+	free(place);
+}
+
+static void close_source(struct source *source)
+{
+	struct thermos_source *s = thermos_of(source);
+
+	for (size_t i = 0; i < s->place_count; i++)
+		place_free(s, s->places[i]);
+	free(s->places);
+	HASH_CLEAR(hh, s->tasks);
+	watch_close(s->watch);
+	pid_finder_free(s->finder);
+	thermos_buffer_done(&s->buffer);
+	free(s->resume);
+	free(s->processes);
+	free(s->runs);
+	free(s);
+}
+
+/* A directory that does not exist yet will be looked for; what can never be one is refused. */
+static int check_path(const char *path, struct tally_error *err)
+{
+	struct stat st;
+
+	if (strlen(path) >= PATH_MAX)
+		return tally_refuse(
+			err, -ENAMETOOLONG, "a path of %zu bytes is too long", strlen(path));
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+		return tally_refuse(err, -ENOTDIR, "%s is not a directory", path);
+	return 0;
+}
+
+static struct thermos_place *place_new(const char *path)
+{
+	struct thermos_place *place = calloc(1, sizeof(*place));
+
+	if (!place)
+		return NULL;
+	place->base.fd = -1;
+	place->base.path = strdup(path);
+	if (!place->base.path) {
+		free(place);
+		return NULL;
+	}
+	return place;
+}
+
+static int add_place(struct source *source, const char *path, struct tally_error *err)
+{
+	struct thermos_source *s = thermos_of(source);
+	int r = check_path(path, err);
+
+	if (r < 0)
+		return r;
+
+	struct thermos_place **grown = reallocarray(s->places, s->place_count + 1, sizeof(*grown));
+	if (!grown)
+		return tally_fail(err, -ENOMEM, "cannot watch %s", path);
+	s->places = grown;
+
+	struct thermos_place *place = place_new(path);
+	if (place && s->source.ops == &source_thermos && !thermos_root_add(place, "", NULL)) {
+		place_free(s, place);
+		place = NULL;
+	}
+	if (!place)
+		return tally_fail(err, -ENOMEM, "cannot watch %s", path);
+	s->places[s->place_count++] = place;
+	s->next_poll_ns = 0;
+	return 0;
+}
+
+int thermos_open(const struct source_ops *kind, const char *path,
+	const struct thermos_options *options, struct source **ret, struct tally_error *err)
+{
+	struct thermos_source *s = calloc(1, sizeof(*s));
+	struct tally_error deaf;
+
+	if (!s)
+		return tally_fail(err, -ENOMEM, "cannot watch %s", path);
+	s->source.ops = kind;
+	s->log = options->log;
+	s->poll_ns = options->poll_ns ? options->poll_ns : THERMOS_POLL_NS;
+	int r = pid_finder_new(options->procfs ? options->procfs : "/proc", &s->finder, err);
+	if (r == 0)
+		r = add_place(&s->source, path, err);
+	if (r < 0) {
+		close_source(&s->source);
+		return r;
+	}
+	if (!options->deaf && watch_open(s->log, &s->watch, &deaf) < 0)
+		log_say(s->log, TALLY_LOG_WARN, "%s: %s; changes are seen after 5 s", kind->name,
+			deaf.message);
+	*ret = &s->source;
+	return 0;
+}
+
+static void base_lose(struct thermos_source *source, struct thermos_base *base, int code)
+{
+	if (base->fd >= 0 || !base->said)
+		log_say(source->log, TALLY_LOG_WARN,
+			"%s: %s: %s; it is looked for every few seconds", source->source.ops->name,
+			base->path, strerror(code));
+	base->said = true;
+	cleanup_close(&base->fd);
+	base->fd = -1;
+	free(TAKE(base->real));
+}
+
+static void begin_anew(struct thermos_place *place)
+{
+	struct thermos_root *root;
+	struct thermos_task *task;
+
+	DL_FOREACH(place->roots, root)
+	{
+		root->active.dirty = root->finished.dirty = true;
+		DL_FOREACH(root->tasks, task)
+		task->folder.dirty = true;
+	}
+}
+
+/* The base may come, go and be made anew. What is open stays open for as long as it is the same. */
+static void base_look(struct thermos_source *source, struct thermos_place *place)
+{
+	struct thermos_base *base = &place->base;
+	struct stat st;
+
+	if (base->fd >= 0 && stat(base->path, &st) == 0 && st.st_dev == base->dev &&
+		st.st_ino == base->ino)
+		return;
+
+	CLEANUP_CLOSE int fd = open(base->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		base_lose(source, base, errno);
+		return;
+	}
+	cleanup_close(&base->fd);
+	free(base->real);
+	base->real = realpath(base->path, NULL);
+	base->fd = take_fd(&fd);
+	base->dev = st.st_dev;
+	base->ino = st.st_ino;
+	base->said = false;
+	begin_anew(place);
+}
+
+static void look_for_tasks(struct thermos_source *s)
+{
+	for (size_t i = 0; i < s->place_count; i++) {
+		struct thermos_place *place = s->places[i];
+		struct thermos_root *root, *next;
+
+		if (s->due)
+			base_look(s, place);
+		if (s->source.ops == &source_mesos)
+			mesos_look(s, place);
+		DL_FOREACH_SAFE(place->roots, root, next)
+		thermos_root_look(s, root);
+	}
+}
+
+/* Begins where the last look ran out of time, so that no stream can keep others from being read. */
+static void look_at_tasks(struct thermos_source *s)
+{
+	struct thermos_task *first = NULL, *task;
+	unsigned left = HASH_COUNT(s->tasks);
+
+	if (s->resume)
+		HASH_FIND_STR(s->tasks, s->resume, first);
+	free(TAKE(s->resume));
+	for (task = first ? first : s->tasks; left > 0; left--) {
+		bool looked = thermos_task_look(s, task);
+
+		s->unfinished = s->unfinished || task->file.more;
+		task = task->hh.next ? task->hh.next : s->tasks;
+		if (looked && left > 1 && clock_thread_cpu_ns() >= s->until_ns) {
+			s->unfinished = true;
+			s->resume = strdup(task->id);
+			return;
+		}
+	}
+}
+
+static int refresh(struct source *source, struct tally_error *err)
+{
+	struct thermos_source *s = thermos_of(source);
+	int64_t now_ns = clock_boot_ns();
+	int heard = s->watch ? watch_drain(s->watch) : 0;
+
+	s->due = s->unpolled || now_ns >= s->next_poll_ns;
+	if (!s->due && !heard && !s->unfinished)
+		return 0;
+	if (s->due && !s->unpolled) {
+		s->poll++;
+		s->next_poll_ns = now_ns + s->poll_ns;
+	}
+	s->until_ns = clock_thread_cpu_ns() + (s->poll == 1 ? FIRST_LOOK_NS : LOOK_NS);
+	s->changed = s->unfinished = false;
+	look_for_tasks(s);
+	look_at_tasks(s);
+	s->unpolled = s->due && s->resume;
+	thermos_pin_scan(s);
+	if (s->unfinished && s->watch)
+		watch_call_again(s->watch, 0);
+	return s->changed;
+}
+
+static int fd_of(struct source *source)
+{
+	return thermos_of(source)->watch ? watch_fd(thermos_of(source)->watch) : -1;
+}
+
+static int open_kind(const struct source_ops *kind, const char *path, const char *usual,
+	const struct log *log, struct source **ret, struct tally_error *err)
+{
+	const struct thermos_options options = {.log = log};
+
+	return thermos_open(kind, *path ? path : usual, &options, ret, err);
+}
+
+static int open_thermos(
+	const char *argument, const struct log *log, struct source **ret, struct tally_error *err)
+{
+	return open_kind(&source_thermos, argument, "/var/run/thermos", log, ret, err);
+}
+
+static int open_mesos(
+	const char *argument, const struct log *log, struct source **ret, struct tally_error *err)
+{
+	return open_kind(&source_mesos, argument, "/var/lib/mesos", log, ret, err);
+}
+
+const struct source_ops source_thermos = {
+	.name = "thermos",
+	.summary = "tasks of Thermos, from its checkpoints",
+	.usage = "thermos:DIR",
+	.open = open_thermos,
+	.add = add_place,
+	.close = close_source,
+	.refresh = refresh,
+	.list = thermos_list,
+	.fd = fd_of,
+};
+
+const struct source_ops source_mesos = {
+	.name = "mesos",
+	.summary = "tasks of Thermos under Mesos, from the checkpoints of all executors",
+	.usage = "mesos:DIR",
+	.open = open_mesos,
+	.add = add_place,
+	.close = close_source,
+	.refresh = refresh,
+	.list = thermos_list,
+	.fd = fd_of,
+};
