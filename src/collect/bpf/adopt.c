@@ -100,6 +100,7 @@ static int add_slot(struct bpf_collector *c, struct group_state *group, pid_t pi
 static int mark_root(struct bpf_collector *c, int fd, uint32_t set, uint32_t token, pid_t pid)
 {
 	struct tally_mark mark = {
+		.seen_ns = UINT64_MAX,
 		.set = {[DIM_TREE] = set},
 		.root = token,
 		.flags = MARK_LEADER | MARK_NEW,

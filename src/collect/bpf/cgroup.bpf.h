@@ -25,36 +25,35 @@ struct {
 	__type(value, struct tally_resolved);
 } resolved SEC(".maps");
 
+/* The nodes are read as plain memory: typed pointers cost the loader a search of all the kernel's
+ * types for each step. */
 inline_always struct kernfs_node *parent_of(struct kernfs_node *node)
 {
-	struct kernfs_node___before_6_15 *old = (void *)node;
-
 	if (bpf_core_field_exists(node->__parent))
-		return node->__parent;
-	return (void *)old->parent;
+		return BPF_CORE_READ(node, __parent);
+	return (void *)BPF_CORE_READ((struct kernfs_node___before_6_15 *)node, parent);
 }
 
-static int walk_up(struct kernfs_node *node, struct tally_resolved *ret)
+static void walk_up(struct kernfs_node *node, struct tally_resolved *ret)
 {
 	for (int i = 0; node && i < CGROUP_DEPTH; i++) {
-		u64 id = node->id;
+		u64 id = BPF_CORE_READ(node, id);
 		struct tally_cgroup *found = bpf_map_lookup_elem(&cgroups, &id);
 
 		if (found) {
 			ret->set = found->set;
 			ret->fresh = found->fresh;
-			return 0;
+			return;
 		}
 		node = parent_of(node);
 	}
-	return 0;
 }
 
 inline_always struct tally_resolved cgroup_of(struct task_struct *task)
 {
 	struct tally_resolved answer = {.generation = config.generation};
-	struct kernfs_node *node = task->cgroups->dfl_cgrp->kn;
-	u64 id = node->id;
+	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	u64 id = BPF_CORE_READ(node, id);
 	struct tally_resolved *known = bpf_map_lookup_elem(&resolved, &id);
 
 	if (known && known->generation == answer.generation)

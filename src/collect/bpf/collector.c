@@ -12,21 +12,9 @@ static struct bpf_collector *of(struct collector *collector)
 	return (struct bpf_collector *)collector;
 }
 
-static void complain(void *context, const char *requirement, bool met, const char *remedy)
-{
-	struct tally_error *first = context;
-
-	if (!met && !first->code)
-		tally_refuse(first, -ENOTSUP, "%s: missing; %s", requirement, remedy);
-}
-
 static int probe(const struct collect_options *options, struct tally_error *err)
 {
-	struct tally_error first = {0};
-
-	if (bpf_requirements(complain, &first) == 0)
-		return 0;
-	return tally_refuse(err, first.code, "%s", first.message);
+	return bpf_probe(err);
 }
 
 static void close_collector(struct collector *collector)

@@ -109,6 +109,12 @@ struct bpf_collector {
 	uint32_t since_sweep; /**< Passes since sets were last looked through. */
 };
 
+/* requirements.c */
+/** The requirements that are cheap to try. @return 0, or -ENOTSUP with the first that is not met. */
+int bpf_probe(struct tally_error *err);
+/** All requirements, after a failure. @return As bpf_probe(). */
+int bpf_explain(struct tally_error *err);
+
 /* load.c */
 int bpf_load(struct bpf_collector *c, const struct bpf_limits *limits, struct tally_error *err);
 void bpf_unload(struct bpf_collector *c);

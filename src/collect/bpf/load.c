@@ -125,23 +125,11 @@ static void remember(struct bpf_collector *c)
 	c->unions = bpf_map__fd(skeleton->maps.unions);
 }
 
-/* Which requirement is not met, if a reason can be found. */
-static void find_reason(void *context, const char *requirement, bool met, const char *remedy)
-{
-	struct tally_error *err = context;
-
-	if (!met && err && !err->code)
-		tally_refuse(err, -ENOTSUP, "%s is missing; %s", requirement, remedy);
-}
-
 static int refuse(struct tally_error *err, int code)
 {
-	struct tally_error why = {0};
+	int r = bpf_explain(err);
 
-	bpf_requirements(find_reason, &why);
-	if (why.code)
-		return tally_refuse(err, -ENOTSUP, "%s", why.message);
-	return tally_fail(err, code, "the kernel refuses the BPF programs");
+	return r < 0 ? r : tally_fail(err, code, "the kernel refuses the BPF programs");
 }
 
 static int load(struct bpf_collector *c, const struct bpf_limits *limits, struct tally_error *err)

@@ -96,66 +96,49 @@ inline_always void set_add(u32 id, int count, s64 by)
 		__sync_fetch_and_add(&set->count[count], by);
 }
 
+inline_always void set_add_all(u32 id, const u64 by[COUNTS_REPORTED])
+{
+	struct tally_set *set = set_of(id);
+
+	if (!set)
+		return;
+#pragma unroll
+	for (int i = 0; i < COUNTS_REPORTED; i++)
+		if (by[i])
+			__sync_fetch_and_add(&set->count[i], by[i]);
+}
+
 /* Report what a thread has used since it was last reported. */
 static void mark_report(struct task_struct *task, struct tally_mark *mark)
 {
-	struct tally_set *tree = set_of(mark->set[DIM_TREE]);
-	struct tally_set *cgroup = set_of(mark->set[DIM_CGROUP]);
-	u64 now[COUNTS_REPORTED];
+	u64 rise[COUNTS_REPORTED];
 
-	read_counters(task, mark, now);
+	read_counters(task, mark, rise);
 #pragma unroll
-	for (int i = 0; i < COUNTS_REPORTED; i++) {
-		s64 rise = now[i] - __sync_lock_test_and_set(&mark->reported[i], now[i]);
-
-		if (!rise)
-			continue;
-		if (tree)
-			__sync_fetch_and_add(&tree->count[i], rise);
-		if (cgroup)
-			__sync_fetch_and_add(&cgroup->count[i], rise);
-	}
+	for (int i = 0; i < COUNTS_REPORTED; i++)
+		rise[i] -= __sync_lock_test_and_set(&mark->reported[i], rise[i]);
+	set_add_all(mark->set[DIM_TREE], rise);
+	set_add_all(mark->set[DIM_CGROUP], rise);
 }
 
-/* Credit a set with the life of a thread that joins it; with its leader come the dead threads. */
-static void mark_credit(struct task_struct *task, struct tally_mark *mark, u32 id)
+/* Credit a set with a process that joins it: one more, and what its dead threads had used. */
+static void credit_process(struct task_struct *task, u32 id)
 {
-	struct tally_set *set = set_of(id);
 	u64 dead[COUNTS_REPORTED];
 
-	if (!set)
-		return;
-#pragma unroll
-	for (int i = 0; i < COUNTS_REPORTED; i++)
-		__sync_fetch_and_add(&set->count[i], mark->reported[i]);
-	if (!task_leads(task))
-		return;
-	__sync_fetch_and_add(&set->count[COUNT_STARTED], 1);
 	read_dead_threads(task, dead);
-#pragma unroll
-	for (int i = 0; i < COUNTS_REPORTED; i++)
-		if (dead[i])
-			__sync_fetch_and_add(&set->count[i], dead[i]);
+	set_add_all(id, dead);
+	set_add(id, COUNT_STARTED, 1);
 }
 
-/* A mark from user space has no history yet: its set holds it, and gets the dead threads. What the
- * thread itself has used comes with the first report, for nothing of it is reported. */
+/* A mark from user space has no history yet: its set holds it, and is credited. What the thread
+ * itself has used comes with the first report, for nothing of it is reported. */
 static void mark_welcome(struct task_struct *task, struct tally_mark *mark)
 {
-	struct tally_set *set = set_of(mark->set[DIM_TREE]);
-	u64 dead[COUNTS_REPORTED];
-
 	mark->flags &= ~MARK_NEW;
 	__sync_fetch_and_add(&news.made, 1);
-	if (!set)
-		return;
-	__sync_fetch_and_add(&set->refs, 1);
-	__sync_fetch_and_add(&set->count[COUNT_STARTED], 1);
-	read_dead_threads(task, dead);
-#pragma unroll
-	for (int i = 0; i < COUNTS_REPORTED; i++)
-		if (dead[i])
-			__sync_fetch_and_add(&set->count[i], dead[i]);
+	set_hold(mark->set[DIM_TREE], 1);
+	credit_process(task, mark->set[DIM_TREE]);
 }
 
 /* Make an empty mark; of two who try at the same instant, one gets it. */
@@ -167,6 +150,7 @@ inline_always struct tally_mark *mark_make(struct task_struct *task)
 	if (!mark || __sync_val_compare_and_swap(&mark->claimed, 0, 1))
 		return NULL;
 	mark->turn = task->pid;
+	mark->seen_ns = ~0ull; /* never looked at: that is not idle */
 	if (task_leads(task))
 		mark->flags = MARK_LEADER;
 	__sync_fetch_and_add(&news.made, 1);
@@ -187,8 +171,9 @@ inline_always void mark_move(
 		return;
 	set_hold(from, -1);
 	set_hold(to, 1);
-	if (credit)
-		mark_credit(task, mark, credit);
+	set_add_all(credit, mark->reported);
+	if (credit && task_leads(task))
+		credit_process(task, credit);
 	news.changed++;
 }
 

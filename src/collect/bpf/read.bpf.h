@@ -91,40 +91,61 @@ inline_always void read_dead_threads(struct task_struct *task, u64 now[COUNTS_RE
 	now[COUNT_INVOLUNTARY] = signal->nivcsw;
 }
 
-enum { PAGES_FILE, PAGES_ANON, PAGES_SWAP, PAGES_SHMEM };
+/* Kinds of pages, as the kernel numbers its memory counters. */
+enum { PAGES_FILE, PAGES_ANON, PAGES_SWAP, PAGES_SHMEM, PAGES_KINDS };
 
-/* What the CPUs hold of a memory counter: `parts` is its per-CPU pointer. */
-static s64 sum_parts(u64 parts)
+struct pages {
+	u64 parts[PAGES_KINDS]; /* per-CPU pointers */
+	s64 count[PAGES_KINDS];
+};
+
+static long add_cpu(u32 cpu, struct pages *pages)
 {
-	s64 sum = 0;
-
-	for (u32 cpu = 0; cpu < CPU_LIMIT && cpu < cpu_count; cpu++) {
+	if (cpu >= CPU_LIMIT)
+		return 1;
+#pragma unroll
+	for (int i = 0; i < PAGES_KINDS; i++) {
 		s32 part = 0;
 
-		bpf_probe_read_kernel(&part, sizeof(part), (void *)(parts + cpu_distance[cpu]));
-		sum += part;
+		bpf_probe_read_kernel(
+			&part, sizeof(part), (void *)(pages->parts[i] + cpu_distance[cpu]));
+		pages->count[i] += part;
 	}
-	return sum;
+	return 0;
 }
 
 /*
- * A memory counter has a common part and, since 6.2, one per CPU; the sum is exact. A macro, because
- * the index has to be a constant where the access is written: it is relocated as one with the rest.
+ * A memory counter has a common part and, since 6.2, one per CPU. The kind is a constant here and
+ * not a variable, because the whole access is relocated as one.
  */
-#define READ_PAGES(mm, kind)                                                                 \
-	({                                                                                   \
-		s64 _count = 0;                                                              \
-		u64 _parts = 0;                                                              \
+#define READ_PAGES(mm, kind, pages)                                                          \
+	do {                                                                                 \
 		if (bpf_core_type_exists(struct mm_rss_stat)) {                              \
 			struct mm_struct___before_6_2 *_old = (void *)(mm);                  \
-			bpf_core_read(&_count, sizeof(_count), &_old->rss_stat.count[kind]); \
-		} else {                                                                     \
 			bpf_core_read(                                                       \
-				&_parts, sizeof(_parts), &(mm)->rss_stat[kind].counters);    \
-			_count = (mm)->rss_stat[kind].count + sum_parts(_parts);             \
+				&(pages).count[kind], sizeof(s64), &_old->rss_stat.count[kind]); \
+		} else {                                                                     \
+			bpf_core_read(&(pages).parts[kind], sizeof(u64),                     \
+				&(mm)->rss_stat[kind].counters);                             \
+			(pages).count[kind] = (mm)->rss_stat[kind].count;                    \
 		}                                                                            \
-		(u64)(_count < 0 ? 0 : _count);                                              \
-	})
+	} while (0)
+
+inline_always u64 no_less_than_0(s64 value)
+{
+	return value < 0 ? 0 : value;
+}
+
+/* Pages of each kind; the sum over all CPUs is exact. */
+inline_always void read_pages(struct mm_struct *mm, struct pages *ret)
+{
+	READ_PAGES(mm, PAGES_FILE, *ret);
+	READ_PAGES(mm, PAGES_ANON, *ret);
+	READ_PAGES(mm, PAGES_SWAP, *ret);
+	READ_PAGES(mm, PAGES_SHMEM, *ret);
+	if (cpu_count && !bpf_core_type_exists(struct mm_rss_stat))
+		bpf_loop(cpu_count, add_cpu, ret, 0);
+}
 
 inline_always u32 ones(u64 word)
 {
@@ -134,28 +155,37 @@ inline_always u32 ones(u64 word)
 	return (word * 0x0101010101010101) >> 56;
 }
 
-/* Open descriptors: the bits of the table, as the size of /proc/PID/fd since 6.2. */
-static u32 read_fds(struct task_struct *task, u32 *ret_cut)
+struct fds {
+	u64 bits; /* address of the bitmap of open descriptors */
+	u32 count;
+};
+
+static long add_word(u32 index, struct fds *fds)
 {
-	struct files_struct *files = task->files;
-	u32 count = 0;
+	u64 word = 0;
 
-	*ret_cut = 0;
-	if (!files)
-		return 0;
-	struct fdtable *fdt = files->fdt;
-	u64 bits = 0;
-	u32 words = (fdt->max_fds + 63) / 64;
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)(fds->bits + index * sizeof(word)));
+	fds->count += ones(word);
+	return 0;
+}
 
-	bpf_core_read(&bits, sizeof(bits), &fdt->open_fds);
-	for (u32 i = 0; i < FD_WORDS && i < words; i++) {
-		u64 word = 0;
+/* Open descriptors: the bits of the table, as the size of /proc/PID/fd since 6.2. */
+inline_always u32 read_fds(struct task_struct *task, bool *ret_cut)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	u32 words = (BPF_CORE_READ(table, max_fds) + 63) / 64;
+	struct fds fds = {.bits = (u64)BPF_CORE_READ(table, open_fds)};
 
-		bpf_probe_read_kernel(&word, sizeof(word), (void *)(bits + i * sizeof(word)));
-		count += ones(word);
+	*ret_cut = false;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		bpf_loop(words < FD_WORDS ? words : FD_WORDS, add_word, &fds, 0);
+		*ret_cut = words > FD_WORDS;
+	} else {
+		for (u32 i = 0; i < FD_WORDS_OLD && i < words; i++)
+			add_word(i, &fds);
+		*ret_cut = words > FD_WORDS_OLD;
 	}
-	*ret_cut = words > FD_WORDS;
-	return count;
+	return fds.count;
 }
 
 /* __state | exit_state; user space makes a letter of it as get_task_state() does. */

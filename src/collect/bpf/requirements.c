@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collect/bpf/bpf.h"
+#include "collect/bpf/inside.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -10,12 +10,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/attr.h"
+#include "base/fail.h"
 
 #define NEWER "Linux 5.11 or later with CONFIG_BPF_SYSCALL and CONFIG_DEBUG_INFO_BTF gives it"
 
 static bool have_types(struct btf *types)
 {
-	return types;
+	return access("/sys/kernel/btf/vmlinux", R_OK) == 0;
 }
 
 static bool have_capability(unsigned capability)
@@ -79,17 +80,44 @@ static bool have_attach(struct btf *types)
 static const struct {
 	const char *name, *remedy;
 	bool (*met)(struct btf *types);
+	bool costly; /**< Needs the kernel's type information read: some 30 ms. */
 } requirements[] = {
 	{"the kernel's type information (/sys/kernel/btf/vmlinux)",
-		"a kernel built with CONFIG_DEBUG_INFO_BTF gives it", have_types},
+		"a kernel built with CONFIG_DEBUG_INFO_BTF gives it", have_types, false},
 	{"the capabilities CAP_BPF and CAP_PERFMON",
-		"run as root, or grant both (CAP_SYS_ADMIN before Linux 5.8)", have_privilege},
-	{"task storage for BPF programs", NEWER, have_storage},
-	{"the BPF task iterator", NEWER, have_iterator},
-	{"the tracepoint sched_process_fork for BPF", NEWER, have_fork},
-	{"the tracepoint sched_process_free for BPF", NEWER, have_free},
-	{"the tracepoint cgroup_attach_task for BPF", NEWER " and CONFIG_CGROUPS", have_attach},
+		"run as root, or grant both (CAP_SYS_ADMIN before Linux 5.8)", have_privilege, false},
+	{"task storage for BPF programs", NEWER, have_storage, false},
+	{"the BPF task iterator", NEWER, have_iterator, true},
+	{"the tracepoint sched_process_fork for BPF", NEWER, have_fork, true},
+	{"the tracepoint sched_process_free for BPF", NEWER, have_free, true},
+	{"the tracepoint cgroup_attach_task for BPF", NEWER " and CONFIG_CGROUPS", have_attach, true},
 };
+
+int bpf_probe(struct tally_error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(requirements); i++)
+		if (!requirements[i].costly && !requirements[i].met(NULL))
+			return tally_refuse(err, -ENOTSUP, "this needs %s; %s",
+				requirements[i].name, requirements[i].remedy);
+	return 0;
+}
+
+static void find_missing(void *context, const char *requirement, bool met, const char *remedy)
+{
+	struct tally_error *err = context;
+
+	if (!met && !err->code)
+		tally_refuse(err, -ENOTSUP, "this needs %s; %s", requirement, remedy);
+}
+
+int bpf_explain(struct tally_error *err)
+{
+	struct tally_error missing = {0};
+
+	if (bpf_requirements(find_missing, &missing) == 0)
+		return 0;
+	return tally_refuse(err, missing.code, "%s", missing.message);
+}
 
 int bpf_requirements(bpf_requirement_fn *visit, void *context)
 {

@@ -48,11 +48,12 @@
 #define MARK_GONE   0x4 /* a leader that has exited before its threads */
 #define MARK_CUT    0x8 /* has more descriptors than are counted */
 
-/* Descriptors are counted up to this number per process. */
-#define FD_WORDS 1024
-#define FD_LIMIT (FD_WORDS * 64)
+/* Descriptors are counted up to 64 times this number per process: 1,048,576, and 4,096 before
+ * Linux 5.17, where the kernel program may not loop so long. */
+#define FD_WORDS     16384
+#define FD_WORDS_OLD 64
 
-/* CPUs whose part of a memory counter is added; see read_rss(). */
+/* CPUs whose part of a memory counter is added; see read_pages(). */
 #define CPU_LIMIT 256
 
 /* Threads that could not be marked when they were forked wait here for the next pass. */

@@ -25,28 +25,21 @@ __u32 fail_turn;
 /* Levels of the process, read from the first of its threads that moved. */
 static void read_levels(struct task_struct *task, struct tally_mark *process)
 {
-	struct signal_struct *signal = task->signal;
 	struct mm_struct *mm = task->mm;
-	u64 file = 0, anon = 0, shared = 0, swap = 0, pages = 0;
-	u32 cut;
+	struct pages pages = {};
+	bool cut;
 
-	if (mm) {
-		file = READ_PAGES(mm, PAGES_FILE);
-		anon = READ_PAGES(mm, PAGES_ANON);
-		shared = READ_PAGES(mm, PAGES_SHMEM);
-		swap = READ_PAGES(mm, PAGES_SWAP);
-		pages = mm->total_vm;
-	}
-	process->rss_pages = file + anon + shared;
-	process->shared_pages = file + shared;
-	process->swap_pages = swap;
-	process->virtual_pages = pages;
-	process->threads = signal->nr_threads;
+	if (mm)
+		read_pages(mm, &pages);
+	u64 file = no_less_than_0(pages.count[PAGES_FILE]);
+	u64 shmem = no_less_than_0(pages.count[PAGES_SHMEM]);
+	process->rss_pages = file + shmem + no_less_than_0(pages.count[PAGES_ANON]);
+	process->shared_pages = file + shmem;
+	process->swap_pages = no_less_than_0(pages.count[PAGES_SWAP]);
+	process->virtual_pages = mm ? mm->total_vm : 0;
+	process->threads = task->signal->nr_threads;
 	process->fds = read_fds(task, &cut);
-	if (cut)
-		process->flags |= MARK_CUT;
-	else
-		process->flags &= ~MARK_CUT;
+	process->flags = cut ? process->flags | MARK_CUT : process->flags & ~MARK_CUT;
 }
 
 inline_always void add_levels(struct tally_set *set, const struct tally_mark *mark, s64 sign)
@@ -73,53 +66,41 @@ inline_always void count_process(const struct tally_mark *mark, s64 sign)
 		add_levels(set, mark, sign);
 }
 
-/* A leader that is dead leaves its levels to its threads; one whose process is dead has none. */
-inline_always void refresh_leader(struct task_struct *task, struct tally_mark *mark)
-{
-	if (!task->exit_state)
-		read_levels(task, mark);
-	else if (task->signal->live.counter > 0)
-		mark->flags |= MARK_GONE;
-	else {
-		mark->flags &= ~MARK_GONE;
-		read_levels(task, mark);
-	}
-}
-
-/* A thread that moved: its process may have changed. Its leader was counted already in this pass
- * when its pid is lower, so that the sum is put right. */
-inline_always void refresh_process(struct task_struct *task, u16 pass)
-{
-	struct task_struct *leader = task->group_leader;
-	struct tally_mark *mark;
-
-	if (!leader || !task->mm)
-		return;
-	mark = mark_of(leader);
-	if (!mark || mark->refreshed == pass)
-		return;
-	bool counted = leader->pid < task->pid && (mark->flags & MARK_LEADER);
-	if (counted)
-		count_process(mark, -1);
-	mark->refreshed = pass;
-	read_levels(task, mark);
-	if (counted)
-		count_process(mark, 1);
-}
-
+/*
+ * Read the levels of a process again because one of its threads moved, or in turn. A leader that is
+ * dead leaves that to its threads; with the last of them, the process has no memory any more. When
+ * the leader was counted before in this pass, for its pid is lower, the sum is put right.
+ */
 inline_always void refresh(struct task_struct *task, struct tally_mark *mark)
 {
 	u16 pass = config.pass;
+	bool leads = task_leads(task), counted = false;
 
-	if (!task_leads(task)) {
-		refresh_process(task, pass);
-		return;
+	if (leads) {
+		mark->flags |= MARK_LEADER;
+		if (task->exit_state && task->signal->live.counter > 0) {
+			mark->flags |= MARK_GONE;
+			return;
+		}
+		mark->flags &= ~MARK_GONE;
+	} else {
+		struct task_struct *leader = task->group_leader;
+
+		if (!leader || !task->mm)
+			return;
+		mark = mark_of(leader);
+		if (!mark)
+			return;
+		counted = leader->pid < task->pid && (mark->flags & MARK_LEADER);
 	}
-	mark->flags |= MARK_LEADER;
 	if (mark->refreshed == pass)
 		return;
 	mark->refreshed = pass;
-	refresh_leader(task, mark);
+	if (counted)
+		count_process(mark, -1);
+	read_levels(task, mark);
+	if (counted)
+		count_process(mark, 1);
 }
 
 inline_always void see_root(struct task_struct *task, u32 token)
@@ -164,9 +145,10 @@ inline_always u32 unite(u32 a, u32 b, u32 *ret_rest)
 	struct tally_pair pair = {a, b};
 	struct tally_union *known, question = {};
 
-	*ret_rest = b;
+	*ret_rest = 0;
 	if (!b || a == b)
 		return a;
+	*ret_rest = b;
 	if (!a)
 		return b;
 	known = bpf_map_lookup_elem(&unions, &pair);
@@ -202,45 +184,34 @@ inline_always u32 set_above(struct task_struct *task, bool marked)
 	return set_living(above->set[DIM_TREE]);
 }
 
-inline_always struct tally_mark *join_tree(
-	struct task_struct *task, struct tally_mark *mark, u32 more)
+/* What user space has asked for through a pidfd, or what is handed down from above. One of them at
+ * a time: the other has its turn in the next round, for this one has changed something. */
+inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_mark *mark)
 {
-	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, rest;
-	u32 all = unite(own, more, &rest);
+	struct tally_request *request = bpf_task_storage_get(&requests, task, 0, 0);
+	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, more, all, rest;
 
+	if (request && request->set) {
+		more = set_living(request->set);
+		if (mark && request->root)
+			mark->root = request->root;
+	} else {
+		more = set_above(task, mark != NULL);
+	}
+	all = unite(own, more, &rest);
+	if (request && request->set && (all != own || !rest)) {
+		request->set = 0;
+		news.changed++;
+	}
 	if (all == own)
 		return mark;
-	if (!mark) {
+	if (!mark)
 		mark = mark_make(task);
-		if (!mark)
-			return NULL;
-		mark_report(task, mark);
-	}
+	if (!mark)
+		return NULL;
 	mark_move(task, mark, DIM_TREE, all, rest);
 	mark->run = config.run;
 	return mark;
-}
-
-/* What user space has asked for through a pidfd. */
-inline_always struct tally_mark *answer_request(struct task_struct *task, struct tally_mark *mark)
-{
-	struct tally_request *request = bpf_task_storage_get(&requests, task, 0, 0);
-
-	if (!request || !request->set)
-		return mark;
-	u32 before = news.wanted;
-	mark = join_tree(task, mark, request->set);
-	if (mark && request->root)
-		mark->root = request->root;
-	if (mark && news.wanted == before)
-		request->set = 0;
-	return mark;
-}
-
-inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_mark *mark)
-{
-	mark = join_tree(task, mark, set_above(task, mark != NULL));
-	return answer_request(task, mark);
 }
 
 inline_always struct tally_mark *join_cgroup(struct task_struct *task, struct tally_mark *mark)
@@ -261,7 +232,6 @@ inline_always struct tally_mark *join_cgroup(struct task_struct *task, struct ta
 		mark = mark_make(task);
 		if (!mark)
 			return NULL;
-		mark_report(task, mark);
 	}
 	mark_move(task, mark, DIM_CGROUP, in.set, rest);
 	return mark;
@@ -455,7 +425,7 @@ int tally_cpus(struct bpf_iter__bpf_map *ctx)
 	if (!map || map->id != probe_id || cpus_found)
 		return 0;
 	bpf_core_read(&base, sizeof(base), &((struct bpf_array *)map)->pptrs[0]);
-	for (u32 cpu = 0; cpu < CPU_LIMIT; cpu++) {
+	for (u32 cpu = 0; cpu < CPU_LIMIT && cpu < cpu_count; cpu++) {
 		volatile u64 *value = bpf_map_lookup_percpu_elem(&probe, &zero, cpu);
 
 		if (!value)
