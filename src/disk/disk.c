@@ -2,6 +2,7 @@
 #include "disk/disk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,11 +12,11 @@
 #include "disk/worker.h"
 
 enum {
+	CLOSE_POLL_MS = 100,
 	STUCK_MOST = 8, /* Workers left behind; with more, sandboxes wait until one comes back. */
 };
 
 #define CLOSE_STALL_NS (2 * NS_PER_S)
-#define CLOSE_STEP_NS  (100 * NS_PER_MS)
 
 static const struct disk_options defaults = {
 	.interval_ns = 60 * NS_PER_S,
@@ -78,7 +79,8 @@ int disk_open(const struct disk_options *options, struct disk **ret, struct tall
 	pthread_mutex_init(&disk->callers, NULL);
 	set_options(disk, options);
 	disk->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int r = disk->wake_fd < 0
+	disk->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int r = disk->wake_fd < 0 || disk->ended_fd < 0
 			? tally_fail(err, -errno, "cannot measure disk usage: eventfd")
 			: parse_methods(options ? options->methods : NULL, &disk->methods, err);
 	if (r == 0) {
@@ -118,6 +120,8 @@ void disk_release(struct disk *disk)
 	schedule_done(&disk->schedule);
 	if (disk->wake_fd >= 0)
 		close(disk->wake_fd);
+	if (disk->ended_fd >= 0)
+		close(disk->ended_fd);
 	pthread_mutex_destroy(&disk->callers);
 	free(disk->table);
 	free(disk);
@@ -126,22 +130,13 @@ void disk_release(struct disk *disk)
 /* The worker ends within a step, unless its file system does not answer: then it is left. */
 static void end_worker(struct worker *worker)
 {
-	for (;;) {
-		struct timespec until;
+	struct pollfd ended = {.fd = worker->disk->ended_fd, .events = POLLIN};
 
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += CLOSE_STEP_NS;
-		if (until.tv_nsec >= NS_PER_S) {
-			until.tv_nsec -= NS_PER_S;
-			until.tv_sec++;
-		}
-		if (pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
-			free(worker);
-			return;
-		}
+	while (poll(&ended, 1, CLOSE_POLL_MS) <= 0)
 		if (worker_leave(worker, CLOSE_STALL_NS, clock_boot_ns()))
 			return;
-	}
+	pthread_join(worker->thread, NULL);
+	free(worker);
 }
 
 struct disk *disk_close(struct disk *disk)

@@ -14,13 +14,18 @@
 /* Work without a look at anything else: bounds how late a small sandbox is behind a huge one. */
 #define SLICE_NS (5 * NS_PER_MS)
 
-void worker_wake(struct disk *disk)
+static void signal_event(int fd)
 {
 	uint64_t one = 1;
-	ssize_t written = write(disk->wake_fd, &one, sizeof(one));
+	ssize_t written = write(fd, &one, sizeof(one));
 
 	/* The only failure is a full counter, which wakes as well. */
 	(void)written;
+}
+
+void worker_wake(struct disk *disk)
+{
+	signal_event(disk->wake_fd);
 }
 
 void worker_hand_in(struct disk *disk, struct sandbox *sandbox)
@@ -177,7 +182,9 @@ static void *run(void *argument)
 		tell_stuck(disk, worker->left);
 	while (ours && !atomic_load(&disk->closing))
 		ours = take_turn(worker);
-	if (!ours) {
+	if (ours) {
+		signal_event(disk->ended_fd);
+	} else {
 		/* It was left: its sandbox goes back to whoever has the schedule now. */
 		atomic_fetch_sub(&disk->stuck, 1);
 		worker_hand_in(disk, worker->sandbox);
