@@ -2,7 +2,7 @@
 """`tally show`: what processes that run already consume, and why they belong."""
 import json
 import os
-import signal
+import subprocess
 import time
 
 import pytest
@@ -15,7 +15,6 @@ TREE = "(setsid sleep 60 &) ; sleep 60 & echo ready; wait"
 @pytest.fixture
 def tree(child):
     """A shell with a child, and with a daemon that has left it."""
-    import subprocess
     shell = child("sh", "-c", TREE, stdout=subprocess.PIPE)
     assert shell.stdout.readline() == b"ready\n"
     shell.stdout.close()
@@ -175,8 +174,8 @@ def test_the_past_is_refused_without_a_history(tally):
 
 
 def test_a_process_that_ends_between_the_samples_is_shown_as_ended(tally, child):
-    process = child("sleep", "0.3")
-    (task,) = show(tally, "--interval", "1s", "--source", f"pid:web={process.pid}")["tasks"]
+    process = child("sleep", "3")  # Not before the first sample, however slow the machine.
+    (task,) = show(tally, "--interval", "5s", "--source", f"pid:web={process.pid}")["tasks"]
     assert task["state"] == "lost"
     assert task["pids"] == 0
     assert task["ended"] is not None
@@ -184,7 +183,6 @@ def test_a_process_that_ends_between_the_samples_is_shown_as_ended(tally, child)
 
 def test_output_that_cannot_be_written_is_a_failure(tally):
     with open("/dev/full", "w") as full:
-        import subprocess
         done = subprocess.run([*tally.command, "show", "--source", f"pid:me={os.getpid()}"],
                               stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
