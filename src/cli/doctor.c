@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/terminal.h"
+#include "collect/bpf/bpf.h"
 #include "collect/collector.h"
 #include "source/source.h"
 
@@ -49,6 +50,22 @@ static bool look_at_collector(const struct collector_ops *ops, finding_fn *visit
 	return works;
 }
 
+struct requirements {
+	finding_fn *visit;
+	void *context;
+};
+
+static void look_at_requirement(
+	void *context, const char *requirement, bool met, const char *remedy)
+{
+	const struct requirements *requirements = context;
+	struct finding finding = {.status = met ? FINDING_OK : FINDING_MISSING};
+
+	snprintf(finding.detail, sizeof(finding.detail), "%s", requirement);
+	finding.remedy = met ? NULL : remedy;
+	requirements->visit(requirements->context, "needed by bpf", &finding);
+}
+
 static void look_at_source(const struct source_ops *ops, finding_fn *visit, void *context)
 {
 	struct finding finding = {0};
@@ -69,6 +86,7 @@ static bool look_at_all(finding_fn *visit, void *context)
 
 	for (size_t i = 0; collectors[i]; i++)
 		works |= look_at_collector(collectors[i], visit, context);
+	bpf_requirements(look_at_requirement, &(struct requirements){visit, context});
 	for (size_t i = 0; sources[i]; i++)
 		look_at_source(sources[i], visit, context);
 	for (const struct check *check = checks; check->name; check++) {

@@ -202,6 +202,21 @@ void monitor_wake(struct tally_monitor *monitor)
 		return; /* It is full of calls already. */
 }
 
+int monitor_refresh_disk(struct tally_monitor *monitor, const char *id)
+{
+	struct task *task;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&monitor->tick_lock); /* Else it could be unwatched meanwhile. */
+	HASH_FIND_STR(monitor->tasks, id, task);
+	if (task)
+		r = task->has_disk ? 0 : -ENODATA;
+	if (r == 0)
+		disk_refresh(monitor->disk, task->disk);
+	pthread_mutex_unlock(&monitor->tick_lock);
+	return r;
+}
+
 /* Under tick_lock. */
 static int add_source(struct tally_monitor *monitor, struct source *source, struct tally_error *err)
 {

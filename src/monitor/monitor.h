@@ -35,6 +35,14 @@ int monitor_visit(struct tally_monitor *monitor, const char *task, tally_task_fn
 	tally_process_fn *visit_part, void *context, struct tally_error *err);
 
 /**
+ * Ask for a fresh figure of a task's disk usage, its interval notwithstanding. Never blocks for it:
+ * it arrives in the newest sample by and by, while the monitor runs.
+ *
+ * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox that can be looked at).
+ */
+int monitor_refresh_disk(struct tally_monitor *monitor, const char *task);
+
+/**
  * Wake the tick thread to look at its sources now rather than at the next tick. Thread-safe and
  * async-signal-safe.
  */

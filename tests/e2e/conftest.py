@@ -93,6 +93,14 @@ def child():
         process.wait()
 
 
+def need(tally, collector):
+    """Skip where a collector cannot work."""
+    checks = json.loads(tally("doctor", "--json").stdout)["checks"]
+    (check,) = [check for check in checks if check["check"] == f"collector {collector}"]
+    if check["status"] != "ok":
+        pytest.skip(check["detail"])
+
+
 def python(code):
     """Words of a command that runs Python code."""
     return [sys.executable, "-S", "-E", "-c", code]

@@ -102,15 +102,15 @@ def test_ctrl_z_stops_the_job_and_it_goes_on(tally, tmp_path):
     screen = Terminal(["bash", "--norc", "--noprofile", "-i"])
     try:
         screen.type(f"{' '.join(tally.command)} run --quiet sh {script}\n".encode())
-        screen.read_until(b"\nready")
+        screen.read_until(b"ready\r\n")
         screen.type(b"\x1a")
         screen.read_until(b"Stopped")
         (tmp_path / "go").touch()
         time.sleep(0.3)
         assert b"went on" not in screen.seen, "the command itself is stopped"
         screen.type(b"fg; echo status $?\n")
-        screen.read_until(b"\nwent on")
-        screen.read_until(b"\nstatus 0")
+        screen.read_until(b"went on\r\n")
+        screen.read_until(b"status 0\r\n")
         screen.type(b"exit\n")
         screen.wait()
     finally:
