@@ -6,6 +6,7 @@
 #include "cli/options.h"
 
 extern const struct command command_run;
+extern const struct command command_observe;
 extern const struct command command_show;
 extern const struct command command_doctor;
 extern const struct command command_help;

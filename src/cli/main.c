@@ -15,6 +15,9 @@
  *       report.c     what it says at the end; report_json.c for --json
  *     show.c         `tally show`: the tasks there are
  *       tasks_json.c the same as JSON
+ *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
+ *       observe_check.c what its options mean, and its sockets
+ *       daemon_*.c   its supervisor, its log, its rights, its pid file
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks
  *     output.c       files that are written whole or not at all

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the parts of `tally observe` share. */
+#ifndef CLI_OBSERVE_H
+#define CLI_OBSERVE_H
+
+#include <tally/monitor.h>
+#include "base/log.h"
+#include "cli/options.h"
+#include "collect/collector.h"
+#include "serve/serve.h"
+
+/** Most sockets of each kind that are asked for. */
+#define SOCKETS_MAX SERVE_LISTENERS_MAX
+
+/** Options of `tally observe`. */
+struct observe_options {
+	struct option_list sources, listen, hosts, share;
+	const char *socket, *collector, *token_file, *tls_cert, *tls_key, *user, *pidfile;
+	const char *log_format, *max_series;
+	int64_t interval_ns, disk_interval_ns, history_ns;
+	bool insecure, pss, no_seccomp;
+};
+
+/** The daemon. */
+struct observer {
+	struct observe_options options;
+	struct command_line line;
+	struct log log;
+	struct listener listeners[SERVE_LISTENERS_MAX];
+	size_t listener_count;
+	char default_socket[108];
+	const char **hosts; /**< NULL-terminated. */
+	uid_t *share;
+	size_t share_count;
+	bool share_all;
+	size_t series_limit; /**< 0: the default. */
+	int signals;	     /**< signalfd. */
+	int pidfile;
+	struct collector *collector; /**< Until the monitor has it. */
+	char collector_reason[256];
+	struct tally_monitor *monitor;
+	struct server *server;
+};
+
+/**
+ * Look at the options for what could not work. @return OPTIONS_GO, or an exit status.
+ */
+int observe_check(struct observer *observer);
+
+/** Open all sockets. @return 0, or an error. */
+int observe_listen(struct observer *observer, struct tally_error *err);
+
+/** Where the socket of an observer is by default; "" where this user has no place for it. */
+void observe_default_socket(char *path, size_t size);
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The makers of answers. */
+#include "serve/call.h"
+
+#include <errno.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/fail.h"
+#include "serve/asset.h"
+#include "serve/query.h"
+#include "serve/series.h"
+#include "serve/snapshot.h"
+#include "serve/tasks.h"
+
+/* A task whose nearest sample is farther away than so many intervals was not there. */
+#define NEAR_INTERVALS 3
+#define NEAR_LEAST_NS  (2 * NS_PER_S)
+
+static int status_of(int code)
+{
+	switch (code) {
+	case -ENOENT:
+	case -ENODATA:
+		return MHD_HTTP_NOT_FOUND;
+	case -EINVAL:
+		return MHD_HTTP_BAD_REQUEST;
+	default:
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	}
+}
+
+int call_asset(struct call *call, struct tally_error *err)
+{
+	const struct asset *asset = asset_find(call->request->path);
+
+	if (!asset)
+		return MHD_HTTP_NOT_FOUND;
+	call->headers.type = asset->type;
+	call->headers.etag = asset->etag;
+	call->headers.cache = "no-cache";
+	buffer_put(&call->body, (const char *)asset->bytes, asset->length);
+	return MHD_HTTP_OK;
+}
+
+static void read_status(const struct call *call, struct tally_status *ret)
+{
+	tally_monitor_status(call->server->options.monitor, ret);
+}
+
+/* ---- tasks ---- */
+
+static int write_tasks(struct call *call, const char *task, const struct query *query,
+	const struct pid_list *pids, struct tally_error *err)
+{
+	struct tally_monitor *monitor = call->server->options.monitor;
+	CLEANUP_SNAPSHOT struct snapshot snapshot = {0};
+	struct tally_status status;
+	int r = snapshot_take(monitor, task, &snapshot, err);
+
+	if (r < 0)
+		return status_of(r);
+	read_status(call, &status);
+	if (query->has_at) {
+		int64_t near_ns = NEAR_INTERVALS * status.interval_ns;
+
+		near_ns = near_ns > NEAR_LEAST_NS ? near_ns : NEAR_LEAST_NS;
+		snapshot_turn_back(&snapshot, monitor, query->at_ns, task ? INT64_MAX : near_ns);
+	}
+	if (task && snapshot.task_count == 0) {
+		tally_refuse(err, -ENODATA, "task %s has no sample in the history", task);
+		return MHD_HTTP_NOT_FOUND;
+	}
+	if (call->sees != SEES_ALL)
+		snapshot_mask(&snapshot);
+	tasks_write(&call->body, &snapshot, query->has_at ? query->at_ns : status.last_tick_wall_ns,
+		pids);
+	return MHD_HTTP_OK;
+}
+
+int call_tasks(struct call *call, struct tally_error *err)
+{
+	struct cached *cached = &call->server->answers.tasks[call->sees];
+	struct tally_status status;
+	struct query query;
+	int refused = query_parse(call->request, call->now_ns, &query, err);
+
+	if (refused)
+		return refused;
+	if (query.has_at)
+		return write_tasks(call, NULL, &query, NULL, err);
+
+	call->headers.cache = "private, no-cache";
+	call->cached = cached;
+	read_status(call, &status);
+	if (cached_holds(cached, status.ticks, clock_boot_ns()))
+		return MHD_HTTP_OK;
+	int made = write_tasks(call, NULL, &query, NULL, err);
+	if (made == MHD_HTTP_OK)
+		made = cached_fill(call, cached, status.ticks, err);
+	if (made != MHD_HTTP_OK)
+		call->cached = NULL;
+	return made;
+}
+
+int call_task(struct call *call, struct tally_error *err)
+{
+	struct tally_monitor *monitor = call->server->options.monitor;
+	const char *task = call->request->args[0];
+	struct pid_list pids = {.json = {.limit = call->body.limit}};
+	struct query query;
+	int status = query_parse(call->request, call->now_ns, &query, err);
+
+	if (status)
+		return status;
+	int r = query.pids ? tally_monitor_pids(monitor, task, pid_list_add, &pids, err) : 0;
+	status = r < 0 ? status_of(r)
+		       : write_tasks(call, task, &query, query.pids ? &pids : NULL, err);
+	buffer_done(&pids.json);
+	return status;
+}
+
+/* ---- history ---- */
+
+/* How far before the range a sample may lie that the first rate is derived from. */
+static int64_t begin_of(const struct call *call, const struct query *query)
+{
+	struct tally_status status;
+	int64_t lead_ns = query->step_ns, begin_ns;
+
+	if (query->since_ns == INT64_MIN)
+		return INT64_MIN;
+	read_status(call, &status);
+	if (lead_ns < 2 * status.interval_ns)
+		lead_ns = 2 * status.interval_ns;
+	return __builtin_sub_overflow(query->since_ns, lead_ns, &begin_ns) ? INT64_MIN : begin_ns;
+}
+
+static int write_series(struct call *call, const struct series *series, struct tally_error *err)
+{
+	if (series->code == -EFBIG) {
+		tally_refuse(err, -EFBIG,
+			"that would be more than %d values; give a step, name metrics, or narrow the range",
+			SERIES_CELLS_MAX);
+		return MHD_HTTP_BAD_REQUEST;
+	}
+	if (series->code < 0) {
+		tally_fail(err, series->code, "cannot collect the samples");
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	}
+	series_write(series, call->request->args[0], &call->body);
+	return MHD_HTTP_OK;
+}
+
+int call_history(struct call *call, struct tally_error *err)
+{
+	struct series series;
+	struct query query;
+	int status = query_parse(call->request, call->now_ns, &query, err);
+
+	if (status)
+		return status;
+	series_begin(&series, &query, call->sees == SEES_ALL ? 0 : snapshot_guarded());
+	int r = tally_monitor_range(call->server->options.monitor, call->request->args[0],
+		query.process, begin_of(call, &query), query.until_ns, series_add, &series, err);
+	status = r < 0 ? status_of(r) : write_series(call, &series, err);
+	series_done(&series);
+	return status;
+}
+
+/* ---- the observer itself ---- */
+
+static void read_self(struct call *call, struct self_status *ret)
+{
+	struct server *server = call->server;
+
+	read_status(call, &ret->monitor);
+	process_status_read(&ret->process);
+	ret->now_wall_ns = call->now_ns;
+	ret->http = server->status;
+	ret->http.connections = server->connection_count;
+	ret->http.connection_limit = server->options.connection_limit;
+	ret->http.pending_limit = server->options.pending_limit;
+	ret->http.series = server->answers.exposure.series;
+	ret->http.series_limit = server->options.series_limit;
+	ret->http.folded = server->answers.exposure.folded;
+	ret->http.folded_total = server->answers.exposure.folded_total;
+}
+
+int call_status(struct call *call, struct tally_error *err)
+{
+	struct self_status self;
+
+	read_self(call, &self);
+	self_write_json(&call->body, &self);
+	return MHD_HTTP_OK;
+}
+
+int call_health(struct call *call, struct tally_error *err)
+{
+	struct tally_status status;
+
+	read_status(call, &status);
+	if (status.stale) {
+		tally_refuse(err, -ETIME, "no tick for three intervals: the figures are old");
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	}
+	buffer_puts(&call->body, "{\"status\":200}\n");
+	return MHD_HTTP_OK;
+}
+
+static int write_metrics(
+	struct call *call, enum metrics_format format, uint64_t tick, struct tally_error *err)
+{
+	struct exposure *exposure = &call->server->answers.exposure;
+	CLEANUP_SNAPSHOT struct snapshot snapshot = {0};
+	struct self_status self;
+	int r = snapshot_take(call->server->options.monitor, NULL, &snapshot, err);
+
+	if (r < 0)
+		return status_of(r);
+	r = exposure_update(exposure, &snapshot, tick);
+	if (r < 0) {
+		tally_fail(err, r, "cannot lay out the series");
+		return status_of(r);
+	}
+	read_self(call, &self);
+	metrics_write(&call->body, format, exposure, &self,
+		call->sees == SEES_ALL ? 0 : snapshot_guarded());
+	return MHD_HTTP_OK;
+}
+
+int call_metrics(struct call *call, struct tally_error *err)
+{
+	bool open = accept_openmetrics(call_header(call, "Accept"));
+	enum metrics_format format = open ? METRICS_OPENMETRICS : METRICS_PROMETHEUS;
+	struct cached *cached = &call->server->answers.metrics[call->sees][format];
+	struct tally_status status;
+
+	call->headers.type = metrics_content_type(format);
+	call->headers.cache = "private, no-cache";
+	call->headers.vary = "Accept, Accept-Encoding";
+	call->cached = cached;
+	read_status(call, &status);
+	if (cached_holds(cached, status.ticks, clock_boot_ns()))
+		return MHD_HTTP_OK;
+
+	uint64_t tick = status.ticks ? status.ticks : 1;
+	int made = write_metrics(call, format, tick, err);
+	if (made == MHD_HTTP_OK)
+		made = cached_fill(call, cached, tick, err);
+	if (made != MHD_HTTP_OK)
+		call->cached = NULL;
+	return made;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the observer knows of itself: its cost, its limits, its health. */
+#ifndef SERVE_SELF_H
+#define SERVE_SELF_H
+
+#include <stdint.h>
+#include <tally/monitor.h>
+#include "serve/buffer.h"
+
+/** Counters and levels of the HTTP side. */
+struct http_status {
+	uint64_t requests;   /**< Answered, whatever the answer. */
+	uint64_t errors;     /**< Answered with a status of 400 or more. */
+	uint64_t refused;    /**< Connections turned away: too many, no descriptor. */
+	uint64_t evicted;    /**< Idle connections closed to make room for new ones. */
+	uint64_t timed_out;  /**< Connections closed for being slow. */
+	uint64_t denied;     /**< Requests without the token, or for a foreign host. */
+	uint64_t overloaded; /**< Answers refused: too many bytes wait for slow readers. */
+	size_t connections, connection_limit;
+	size_t pending_bytes, pending_limit; /**< Of answers not sent yet. */
+	size_t series, series_limit;	     /**< Of tasks in /metrics, as last written. */
+	size_t folded;			     /**< Processes summed under "_other". */
+	uint64_t folded_total;
+};
+
+/** This program, as /proc has it. -1: unknown. */
+struct process_status {
+	int64_t cpu_ns;
+	int64_t resident_bytes, virtual_bytes;
+	int64_t open_fds, max_fds;
+	int64_t threads;
+	int64_t start_wall_ns;
+};
+
+struct self_status {
+	struct tally_status monitor;
+	struct http_status http;
+	struct process_status process;
+	int64_t now_wall_ns;
+};
+
+/** Read this program's own figures: /proc/self/stat, statm, fd. */
+void process_status_read(struct process_status *ret);
+
+/** Write /api/v1/status. */
+void self_write_json(struct buffer *out, const struct self_status *self);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/fail.h"
+#include "monitor/monitor.h"
+
+#define BLOCK_BYTES 65536
+
+/* Copied strings, in blocks that never move. */
+struct snapshot_block {
+	struct snapshot_block *next;
+	size_t used, room;
+	char bytes[];
+};
+
+/* Modes 0400 and 0500 in fs/proc/base.c, or a ptrace check on opening. */
+static const enum tally_metric guarded[] = {
+	TALLY_IO_READ,
+	TALLY_IO_WRITE,
+	TALLY_FDS,
+	TALLY_PSS,
+	TALLY_DISK,
+	TALLY_DISK_FILES,
+	TALLY_DISK_DELETED,
+	TALLY_DISK_AGE,
+};
+
+void snapshot_done(struct snapshot *snapshot)
+{
+	struct snapshot_block *block = snapshot->strings, *next;
+
+	for (; block; block = next) {
+		next = block->next;
+		free(block);
+	}
+	free(snapshot->tasks);
+	free(snapshot->processes);
+	*snapshot = (struct snapshot){0};
+}
+
+static bool block_add(struct snapshot *snapshot, size_t length)
+{
+	size_t room = length > BLOCK_BYTES ? length : BLOCK_BYTES;
+	struct snapshot_block *block = malloc(sizeof(*block) + room);
+
+	if (!block)
+		return false;
+	*block = (struct snapshot_block){.next = snapshot->strings, .room = room};
+	snapshot->strings = block;
+	return true;
+}
+
+static const char *keep(struct snapshot *snapshot, const char *text)
+{
+	struct snapshot_block *block = snapshot->strings;
+
+	if (!text)
+		return NULL;
+	size_t length = strlen(text) + 1;
+	if (!block || block->room - block->used < length) {
+		if (!block_add(snapshot, length)) {
+			snapshot->failed = true;
+			return "";
+		}
+		block = snapshot->strings;
+	}
+
+	char *at = block->bytes + block->used;
+	memcpy(at, text, length);
+	block->used += length;
+	return at;
+}
+
+/* Room for one more in an array that doubles. */
+static bool make_room(
+	struct snapshot *snapshot, void **array, size_t count, size_t *room, size_t size)
+{
+	if (count < *room)
+		return true;
+
+	size_t more = *room ? *room * 2 : 64;
+	void *grown = reallocarray(*array, more, size);
+	if (!grown) {
+		snapshot->failed = true;
+		return false;
+	}
+	*array = grown;
+	*room = more;
+	return true;
+}
+
+static void add_task(
+	void *context, const struct tally_task_info *info, const struct tally_reading *reading)
+{
+	struct snapshot *s = context;
+
+	if (!make_room(s, (void **)&s->tasks, s->task_count, &s->task_room, sizeof(*s->tasks)))
+		return;
+
+	struct snapshot_task *task = &s->tasks[s->task_count++];
+	task->info = *info;
+	task->info.id = keep(s, info->id);
+	task->info.sandbox = keep(s, info->sandbox);
+	task->reading = *reading;
+	task->first = s->process_count;
+	task->count = 0;
+}
+
+static void add_process(
+	void *context, const struct tally_process_info *info, const struct tally_reading *reading)
+{
+	struct snapshot *s = context;
+
+	if (s->failed || !make_room(s, (void **)&s->processes, s->process_count, &s->process_room,
+				 sizeof(*s->processes)))
+		return;
+
+	struct snapshot_process *process = &s->processes[s->process_count++];
+	process->info = *info;
+	process->info.name = keep(s, info->name);
+	process->reading = *reading;
+	s->tasks[s->task_count - 1].count++;
+}
+
+int snapshot_take(struct tally_monitor *monitor, const char *task, struct snapshot *ret,
+	struct tally_error *err)
+{
+	int r = monitor_visit(monitor, task, add_task, add_process, ret, err);
+
+	return r == 0 && ret->failed ? tally_fail(err, -ENOMEM, "cannot copy the figures") : r;
+}
+
+/* What ended after the instant had not ended then. */
+static void revive(int64_t wall_ns, enum tally_life *life, int64_t *ended_wall_ns)
+{
+	if (*ended_wall_ns <= wall_ns)
+		return;
+	*ended_wall_ns = 0;
+	*life = TALLY_LIFE_ACTIVE;
+}
+
+static bool turn_process_back(struct tally_monitor *monitor, const struct snapshot_task *task,
+	struct snapshot_process *process)
+{
+	const struct tally_sample *of = &task->reading.sample;
+
+	if (tally_monitor_sample_at(monitor, task->info.id, process->info.name, of->wall_ns,
+		    &process->reading, NULL) < 0 ||
+		process->reading.sample.boot_ns != of->boot_ns)
+		return false;
+	revive(of->wall_ns, &process->info.life, &process->info.ended_wall_ns);
+	return true;
+}
+
+/* Keeps the processes that were there at the front of the task's range. */
+static void turn_processes_back(
+	struct snapshot *snapshot, struct tally_monitor *monitor, struct snapshot_task *task)
+{
+	struct snapshot_process *first = snapshot->processes + task->first;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < task->count; i++)
+		if (turn_process_back(monitor, task, &first[i]))
+			first[kept++] = first[i];
+	task->count = task->info.process_count = kept;
+}
+
+static bool turn_task_back(struct snapshot_task *task, struct tally_monitor *monitor,
+	int64_t wall_ns, int64_t tolerance_ns)
+{
+	struct tally_reading *reading = &task->reading;
+
+	if (tally_monitor_sample_at(monitor, task->info.id, NULL, wall_ns, reading, NULL) < 0)
+		return false;
+
+	int64_t away_ns = reading->sample.wall_ns - wall_ns;
+	if ((away_ns < 0 ? -away_ns : away_ns) > tolerance_ns)
+		return false;
+	revive(reading->sample.wall_ns, &task->info.life, &task->info.ended_wall_ns);
+	return true;
+}
+
+void snapshot_turn_back(struct snapshot *snapshot, struct tally_monitor *monitor, int64_t wall_ns,
+	int64_t tolerance_ns)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < snapshot->task_count; i++) {
+		struct snapshot_task *task = &snapshot->tasks[i];
+
+		if (!turn_task_back(task, monitor, wall_ns, tolerance_ns))
+			continue;
+		turn_processes_back(snapshot, monitor, task);
+		snapshot->tasks[kept++] = *task;
+	}
+	snapshot->task_count = kept;
+}
+
+uint64_t snapshot_guarded(void)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++)
+		bits |= TALLY_BIT(guarded[i]);
+	return bits;
+}
+
+static void mask(struct tally_sample *sample)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++)
+		if (tally_sample_has(sample, guarded[i]))
+			tally_sample_unset(sample, guarded[i], TALLY_REASON_NOT_SHARED);
+}
+
+void snapshot_mask(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->task_count; i++)
+		mask(&snapshot->tasks[i].reading.sample);
+	for (size_t i = 0; i < snapshot->process_count; i++)
+		mask(&snapshot->processes[i].reading.sample);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * All tasks and processes of a monitor as they stood at one instant, copied so that answers can be
+ * written without holding up a tick.
+ */
+#ifndef SERVE_SNAPSHOT_H
+#define SERVE_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <tally/monitor.h>
+#include "base/attr.h"
+
+/** A named process, as struct tally_process_info has it, with its figures. */
+struct snapshot_process {
+	struct tally_process_info info;
+	struct tally_reading reading;
+};
+
+/** A task, as struct tally_task_info has it, with its figures and its processes. */
+struct snapshot_task {
+	struct tally_task_info info;
+	struct tally_reading reading;
+	size_t first, count; /**< Its processes: a range of snapshot.processes. */
+};
+
+struct snapshot {
+	struct snapshot_task *tasks;
+	size_t task_count, task_room;
+	struct snapshot_process *processes;
+	size_t process_count, process_room;
+	struct snapshot_block *strings;
+	bool failed; /**< Memory ran out on the way. */
+};
+
+/** Whether a life is over. */
+static inline bool snapshot_life_ended(enum tally_life life)
+{
+	return life == TALLY_LIFE_SUCCESS || life == TALLY_LIFE_FAILED ||
+	       life == TALLY_LIFE_KILLED || life == TALLY_LIFE_LOST;
+}
+
+/** Free; the snapshot is then empty. */
+void snapshot_done(struct snapshot *snapshot);
+
+#define CLEANUP_SNAPSHOT CLEANUP(snapshot_done)
+
+/**
+ * Copy what a monitor knows now.
+ *
+ * @task    Id of the only task to copy, or NULL for all.
+ * @ret     A blank one; to be freed on failure, too.
+ * @return  0, -ENOENT, -ENOMEM. Holds the monitor's lock while it copies.
+ */
+int snapshot_take(struct tally_monitor *monitor, const char *task, struct snapshot *ret,
+	struct tally_error *err);
+
+/**
+ * Put the figures of an instant in the place of the newest.
+ *
+ * A task whose nearest sample is farther away than `tolerance_ns` was not there: it is taken out.
+ * So is a process that was not in its task's sample. States and pids are those of now, but for a
+ * task or process that ended later: it was active.
+ *
+ * @tolerance_ns  INT64_MAX keeps every task that has any sample.
+ */
+void snapshot_turn_back(struct snapshot *snapshot, struct tally_monitor *monitor, int64_t wall_ns,
+	int64_t tolerance_ns);
+
+/**
+ * The figures that /proc shows to the owner of a process alone, as TALLY_BIT: I/O, descriptors, PSS;
+ * and disk usage, for a sandbox may be closed to others.
+ */
+uint64_t snapshot_guarded(void);
+
+/** Make those absent, TALLY_REASON_NOT_SHARED. */
+void snapshot_mask(struct snapshot *snapshot);
+
+#endif
