@@ -162,6 +162,14 @@ void collector_reaped(
 		collector->ops->reaped(collector, group, pid, usage);
 }
 
+int collector_settle(
+	struct collector *collector, uint32_t group, int64_t timeout_ns, struct tally_error *err)
+{
+	if (!collector->ops->settle)
+		return collector->ops->pass(collector, err);
+	return collector->ops->settle(collector, group, timeout_ns, err);
+}
+
 void collector_status(struct collector *collector, struct collect_status *ret)
 {
 	*ret = (struct collect_status){0};

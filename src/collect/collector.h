@@ -102,6 +102,9 @@ struct collector_ops {
 	/** May be NULL. */
 	void (*reaped)(
 		struct collector *collector, uint32_t group, pid_t pid, const struct rusage *usage);
+	/** May be NULL: nothing comes late. */
+	int (*settle)(struct collector *collector, uint32_t group, int64_t timeout_ns,
+		struct tally_error *err);
 	void (*status)(struct collector *collector, struct collect_status *ret);
 };
 
@@ -162,6 +165,17 @@ void collector_members(
  */
 void collector_reaped(
 	struct collector *collector, uint32_t group, pid_t pid, const struct rusage *usage);
+
+/**
+ * Take a pass that has all that the ended members of a group consumed: the kernel may tell the last
+ * part of it only a while after they were reaped (bpf: some 20 ms, in bad cases seconds).
+ *
+ * @timeout_ns  How long to wait for it.
+ * @return      0; -ETIMEDOUT (a pass was taken, but something is still to come); as
+ *              collector_pass(). Blocks, mostly asleep.
+ */
+int collector_settle(struct collector *collector, uint32_t group, int64_t timeout_ns,
+	struct tally_error *err);
 
 void collector_status(struct collector *collector, struct collect_status *ret);
 

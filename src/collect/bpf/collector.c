@@ -152,6 +152,12 @@ static void members(
 	members_visit(of(collector), group, visit, context);
 }
 
+static int settle(
+	struct collector *collector, uint32_t group, int64_t timeout_ns, struct tally_error *err)
+{
+	return pass_settle(of(collector), group, timeout_ns, err);
+}
+
 static void status(struct collector *collector, struct collect_status *ret)
 {
 	struct bpf_collector *c = of(collector);
@@ -172,5 +178,6 @@ const struct collector_ops collector_bpf = {
 	.root_add = root_add,
 	.pass = pass,
 	.members = members,
+	.settle = settle,
 	.status = status,
 };

@@ -161,6 +161,9 @@ void cgroups_done(struct cgroup_table *table);
 
 /* pass.c */
 int pass_run(struct bpf_collector *c, struct tally_error *err);
+/** As collector_settle(). */
+int pass_settle(struct bpf_collector *c, uint32_t group, int64_t timeout_ns,
+	struct tally_error *err);
 
 /* publish.c */
 void publish_groups(struct bpf_collector *c);

@@ -17,6 +17,9 @@ typedef __u64 u64;
 typedef __s32 s32;
 typedef __s64 s64;
 
+/* Of task_struct.exit_state: about to be released, or being it. */
+#define EXIT_DEAD 0x10
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -97,9 +100,10 @@ struct css_set {
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
-	/* Of threads of this process that are dead. */
+	/* Of threads of this process that are dead; ioac of reaped children as well. */
 	u64 utime, stime;
 	unsigned long nvcsw, nivcsw, min_flt, maj_flt;
+	struct task_io_accounting ioac;
 	unsigned long long sum_sched_runtime;
 };
 

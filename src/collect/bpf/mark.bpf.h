@@ -121,24 +121,29 @@ static void mark_report(struct task_struct *task, struct tally_mark *mark)
 	set_add_all(mark->set[DIM_CGROUP], rise);
 }
 
-/* Credit a set with a process that joins it: one more, and what its dead threads had used. */
-static void credit_process(struct task_struct *task, u32 id)
+/* Credit a set with a process that joins it: one more, and what its dead threads had used. When it
+ * is being released, the kernel has added its leader's own part to theirs. */
+static void credit_process(struct task_struct *task, struct tally_mark *mark, u32 id)
 {
+	bool released = task->exit_state & EXIT_DEAD;
 	u64 dead[COUNTS_REPORTED];
 
 	read_dead_threads(task, dead);
+#pragma unroll
+	for (int i = 0; i < COUNTS_REPORTED; i++)
+		if (released)
+			dead[i] = dead[i] > mark->reported[i] ? dead[i] - mark->reported[i] : 0;
 	set_add_all(id, dead);
 	set_add(id, COUNT_STARTED, 1);
 }
 
-/* A mark from user space has no history yet: its set holds it, and is credited. What the thread
- * itself has used comes with the first report, for nothing of it is reported. */
+/* A mark from user space has no history yet: its set holds it, and is credited. */
 static void mark_welcome(struct task_struct *task, struct tally_mark *mark)
 {
 	mark->flags &= ~MARK_NEW;
-	__sync_fetch_and_add(&news.made, 1);
 	set_hold(mark->set[DIM_TREE], 1);
-	credit_process(task, mark->set[DIM_TREE]);
+	mark_report(task, mark);
+	credit_process(task, mark, mark->set[DIM_TREE]);
 }
 
 /* Make an empty mark; of two who try at the same instant, one gets it. */
@@ -153,7 +158,6 @@ inline_always struct tally_mark *mark_make(struct task_struct *task)
 	mark->seen_ns = ~0ull; /* never looked at: that is not idle */
 	if (task_leads(task))
 		mark->flags = MARK_LEADER;
-	__sync_fetch_and_add(&news.made, 1);
 	return mark;
 }
 
@@ -173,7 +177,7 @@ inline_always void mark_move(
 	set_hold(to, 1);
 	set_add_all(credit, mark->reported);
 	if (credit && task_leads(task))
-		credit_process(task, credit);
+		credit_process(task, mark, credit);
 	news.changed++;
 }
 

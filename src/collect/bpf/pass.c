@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collect/bpf/inside.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
+#include <time.h>
+#include "base/clock.h"
 #include "base/fail.h"
 
 /* A child may be forked while its parent is being adopted, and be met before it: look again. A
@@ -15,6 +19,7 @@ static void reset_levels(struct bpf_collector *c)
 {
 	for (uint32_t i = 1; i < c->sets.count; i++) {
 		memset(c->shared[i].level, 0, sizeof(c->shared[i].level));
+		c->shared[i].seen = 0;
 		c->shared[i].cut = 0;
 	}
 	c->news->members = 0;
@@ -81,4 +86,42 @@ int pass_run(struct bpf_collector *c, struct tally_error *err)
 		adopt_sweep(c);
 	}
 	return 0;
+}
+
+/* Threads of a group that the last pass did not meet and whose last figures have not come: reaped,
+ * and waiting for RCU. */
+static int64_t count_pending(const struct bpf_collector *c, uint32_t group)
+{
+	int64_t pending = 0;
+
+	for (uint32_t i = 1; i < c->sets.count; i++)
+		if (sets_have(&c->sets, i, group))
+			pending += __atomic_load_n(&c->shared[i].refs, __ATOMIC_RELAXED) -
+				(int64_t)c->shared[i].seen;
+	return pending;
+}
+
+/* The marks go in the kernel while we sleep; that they do is seen without another pass. */
+static void wait_for_pending(const struct bpf_collector *c, uint32_t group, int64_t deadline_ns)
+{
+	while (count_pending(c, group) > 0 && clock_boot_ns() < deadline_ns)
+		nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+}
+
+int pass_settle(
+	struct bpf_collector *c, uint32_t group, int64_t timeout_ns, struct tally_error *err)
+{
+	int64_t deadline_ns = clock_boot_ns() + timeout_ns;
+
+	for (;;) {
+		int r = pass_run(c, err);
+
+		if (r < 0 || count_pending(c, group) <= 0)
+			return r;
+		if (clock_boot_ns() >= deadline_ns)
+			return tally_refuse(err, -ETIMEDOUT,
+				"%" PRId64 " ended threads have not told their last figures yet",
+				count_pending(c, group));
+		wait_for_pending(c, group, deadline_ns);
+	}
 }

@@ -74,17 +74,19 @@ inline_always void read_counters(
 }
 
 /*
- * What threads of a process that are dead already had used. Run-queue wait is not kept for them,
- * and their I/O is mixed with that of reaped children: both are left out.
+ * What threads of a process that are dead already had used. Run-queue wait is not kept for them;
+ * with their I/O comes that of reaped children, as in /proc/PID/io.
  */
 inline_always void read_dead_threads(struct task_struct *task, u64 now[COUNTS_REPORTED])
 {
 	struct signal_struct *signal = task->signal;
 	u64 user = signal->utime, system = signal->stime;
 
-	__builtin_memset(now, 0, sizeof(u64) * COUNTS_REPORTED);
 	now[COUNT_CPU] = signal->sum_sched_runtime;
 	now[COUNT_SYSTEM] = system ? scale(now[COUNT_CPU], system, user + system) : 0;
+	now[COUNT_WAIT] = 0;
+	now[COUNT_READ] = signal->ioac.read_bytes;
+	now[COUNT_WRITE] = signal->ioac.write_bytes;
 	now[COUNT_MINOR] = signal->min_flt;
 	now[COUNT_MAJOR] = signal->maj_flt;
 	now[COUNT_VOLUNTARY] = signal->nvcsw;

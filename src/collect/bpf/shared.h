@@ -85,8 +85,9 @@ struct tally_set {
 	__s64 count[COUNTS]; /* never reset while the set is in use */
 	__s64 level[LEVELS]; /* reset by user space before a pass, written by the iterator only */
 	__s64 refs;          /* marks that hold it */
-	__u32 dead;          /* all its groups are gone: not inherited any more */
-	__u32 cut;           /* members whose descriptors were not all counted, in this pass */
+	__u32 seen;          /* those of them that this pass has met */
+	__u32 cut;           /* in this pass: not all descriptors of its members were counted */
+	__u32 dead, pad;     /* all its groups are gone: not inherited any more */
 };
 
 /* A root pid, for its niceness and state. Valid while `token` is that of the mark. */
@@ -154,7 +155,6 @@ struct tally_news {
 	__u64 missed;    /* threads that could not be marked when forked, and wait as strays */
 	__u64 lost;      /* those for which there was no room either */
 	__u64 strays;    /* strays waiting now */
-	__u64 made, freed; /* marks: their difference are live or dying threads */
 	__u64 unions_full;
 };
 
@@ -170,10 +170,10 @@ struct tally_thread {
 };
 
 _Static_assert(sizeof(struct tally_mark) == 136, "mark");
-_Static_assert(sizeof(struct tally_set) == 152, "set");
+_Static_assert(sizeof(struct tally_set) == 160, "set");
 _Static_assert(sizeof(struct tally_root) == 24, "root");
 _Static_assert(sizeof(struct tally_config) == 32, "config");
-_Static_assert(sizeof(struct tally_news) == 72, "news");
+_Static_assert(sizeof(struct tally_news) == 56, "news");
 _Static_assert(sizeof(struct tally_thread) == 72, "thread");
 
 #endif

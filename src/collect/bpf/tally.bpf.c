@@ -37,7 +37,7 @@ static void read_levels(struct task_struct *task, struct tally_mark *process)
 	process->shared_pages = file + shmem;
 	process->swap_pages = no_less_than_0(pages.count[PAGES_SWAP]);
 	process->virtual_pages = mm ? mm->total_vm : 0;
-	process->threads = task->signal->nr_threads;
+	process->threads = task->exit_state ? 0 : task->signal->nr_threads;
 	process->fds = read_fds(task, &cut);
 	process->flags = cut ? process->flags | MARK_CUT : process->flags & ~MARK_CUT;
 }
@@ -52,7 +52,16 @@ inline_always void add_levels(struct tally_set *set, const struct tally_mark *ma
 	set->level[LEVEL_THREADS] += sign * mark->threads;
 	set->level[LEVEL_FDS] += sign * mark->fds;
 	if (mark->flags & MARK_CUT)
-		set->cut++;
+		set->cut = 1;
+}
+
+/* How many of its marks a pass has met tells how many are on their way out: freed by RCU, later. */
+inline_always void count_thread(u32 id)
+{
+	struct tally_set *set = set_of(id);
+
+	if (set)
+		set->seen++;
 }
 
 inline_always void count_process(const struct tally_mark *mark, s64 sign)
@@ -129,6 +138,8 @@ inline_always void visit_member(struct task_struct *task, struct tally_mark *mar
 		mark_report(task, mark);
 		refresh(task, mark);
 	}
+	count_thread(mark->set[DIM_TREE]);
+	count_thread(mark->set[DIM_CGROUP]);
 	if (!(mark->flags & MARK_LEADER))
 		return;
 	count_process(mark, 1);
@@ -354,7 +365,6 @@ int BPF_PROG(tally_free, struct task_struct *task)
 	mark_report(task, mark);
 	set_hold(mark->set[DIM_TREE], -1);
 	set_hold(mark->set[DIM_CGROUP], -1);
-	__sync_fetch_and_add(&news.freed, 1);
 	return 0;
 }
 
