@@ -86,6 +86,11 @@ void links_remove(struct links *links, struct link *link)
 	links->count--;
 }
 
+size_t links_bytes(const struct links *links)
+{
+	return links->capacity * sizeof(struct link);
+}
+
 void links_done(struct links *links)
 {
 	free(links->slots);

@@ -3,13 +3,16 @@
 #ifndef DISK_LINKS_H
 #define DISK_LINKS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct link {
 	uint64_t ino;
 	int64_t blocks;
-	uint32_t names; /**< Names of it that were met; 0 marks an empty slot. */
-	uint32_t nlink; /**< Names it has in all. */
+	uint32_t names : 31;   /**< Names of it that were met; 0 marks an empty slot. */
+	uint32_t counted : 1;  /**< Of the caller. */
+	uint32_t nlink : 31;   /**< Names it has in all. */
+	uint32_t searched : 1; /**< Of the caller. */
 };
 
 /** A zeroed one is empty. */
@@ -27,6 +30,9 @@ struct link *links_find(const struct links *links, uint64_t ino);
 struct link *links_add(struct links *links, uint64_t ino);
 
 void links_remove(struct links *links, struct link *link);
+
+/** Bytes they take. */
+size_t links_bytes(const struct links *links);
 
 void links_done(struct links *links);
 
