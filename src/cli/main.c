@@ -18,6 +18,7 @@
  *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
  *       observe_check.c what its options mean, and its sockets
  *       daemon_*.c   its supervisor, its log, its rights, its pid file
+ *     status.c       `tally status`: asks the observer how it is
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks
  *     output.c       files that are written whole or not at all

@@ -282,9 +282,9 @@ const struct command command_observe = {
 	.name = "observe",
 	.summary = "Watch tasks all the time, and answer over HTTP",
 	.description =
-		"Keeps a history of what the tasks that --source names consume, and answers from it:\n"
-		"a page at http://127.0.0.1:1338/, JSON below /api/v1/, Prometheus' /metrics. Ends on\n"
-		"SIGTERM; reads secrets and certificates again on SIGHUP.",
+		"Keeps a history of what the tasks that --source names consume, and answers from\n"
+		"it: a page at http://127.0.0.1:1338, JSON below /api/v1/, Prometheus' /metrics.\n"
+		"Ends on SIGTERM; reads secrets and certificates again on SIGHUP.",
 	.options = options,
 	.run = run_observe,
 };
