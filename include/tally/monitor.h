@@ -159,6 +159,19 @@ void tally_monitor_stop(struct tally_monitor *monitor);
 int tally_monitor_tick(struct tally_monitor *monitor, struct tally_error *err);
 
 /**
+ * Take one sample that has all that the ended processes of a task consumed. The kernel may tell the
+ * last part of it a while after they were reaped: under BPF some 20 ms, in bad cases seconds.
+ *
+ * @timeout_ns  How long to wait for it; the sample is taken all the same.
+ * @return      0, -ETIMEDOUT (something is still to come), -ENOENT (no such task), or the error of
+ *              the collector.
+ *
+ * Blocks, mostly asleep, and keeps ticks waiting: for a task whose end is what matters.
+ */
+int tally_monitor_settle(struct tally_monitor *monitor, const char *task, int64_t timeout_ns,
+	struct tally_error *err);
+
+/**
  * Read the newest sample of a task: the sum of its processes, and its disk usage.
  *
  * @return  0, -ENOENT (no such task), -ENODATA (never sampled). Answers from memory.

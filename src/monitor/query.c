@@ -117,6 +117,45 @@ int tally_monitor_sample_process(struct tally_monitor *monitor, const char *id, 
 	return r;
 }
 
+/* Under tick_lock. Waits for the groups one after the other: they settle at the same time. */
+static int settle(struct tally_monitor *monitor, struct task *task, int64_t deadline_ns,
+	struct tally_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < task->process_count && (r == 0 || r == -ETIMEDOUT); i++) {
+		int64_t left_ns = deadline_ns - clock_boot_ns();
+
+		if (task->processes[i].group != GROUP_NONE)
+			r = collector_settle(monitor->collector, task->processes[i].group,
+				left_ns > 0 ? left_ns : 0, err);
+	}
+	return r;
+}
+
+TALLY_API
+int tally_monitor_settle(
+	struct tally_monitor *monitor, const char *id, int64_t timeout_ns, struct tally_error *err)
+{
+	int64_t deadline_ns = clock_boot_ns() + timeout_ns;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&monitor->tick_lock);
+	monitor_refresh_sources(monitor);
+	pthread_mutex_lock(&monitor->lock);
+	struct task *task = find_task(monitor, id, err);
+	pthread_mutex_unlock(&monitor->lock);
+	if (task)
+		r = settle(monitor, task, deadline_ns, err);
+	if (r == 0 || r == -ETIMEDOUT) {
+		int ticked = monitor_tick(monitor, r ? NULL : err);
+
+		r = r ? r : ticked;
+	}
+	pthread_mutex_unlock(&monitor->tick_lock);
+	return r;
+}
+
 /* The history of a task; takes drop_lock for reading, which end_query() gives back. */
 static int begin_query(struct tally_monitor *monitor, const char *id, const char *process,
 	struct history_task **ret, struct tally_error *err)
