@@ -37,7 +37,7 @@ static struct entry *place_of(const struct table *table, uint64_t name)
 	return &table->entries[at];
 }
 
-struct entry *table_find(const struct table *table, uint64_t name)
+struct entry *entry_table_find(const struct table *table, uint64_t name)
 {
 	if (!table->capacity)
 		return NULL;
@@ -65,7 +65,7 @@ static int grow(struct table *table)
 	return 0;
 }
 
-int table_insert(struct table *table, struct entry entry)
+int entry_table_insert(struct table *table, struct entry entry)
 {
 	/* One place at least stays empty: searches end there. */
 	if (table->count + 1 >= table->capacity - table->capacity / 8) {
@@ -85,7 +85,7 @@ static uint32_t distance(const struct table *table, uint32_t from, uint32_t to)
 }
 
 /* Those behind it move up, so that no search ends early at the hole. */
-void table_remove(struct table *table, struct entry *entry)
+void entry_table_remove(struct table *table, struct entry *entry)
 {
 	uint32_t hole = (uint32_t)(entry - table->entries);
 
@@ -101,12 +101,12 @@ void table_remove(struct table *table, struct entry *entry)
 	table->count--;
 }
 
-size_t table_bytes(const struct table *table)
+size_t entry_table_bytes(const struct table *table)
 {
 	return table->capacity * sizeof(struct entry);
 }
 
-void table_done(struct table *table)
+void entry_table_done(struct table *table)
 {
 	free(table->entries);
 	*table = (struct table){0};

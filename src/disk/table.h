@@ -49,16 +49,16 @@ static inline uint32_t entry_ino(const struct entry *entry)
 struct entry entry_make(uint64_t name, uint64_t ino, enum entry_kind kind, uint64_t value);
 
 /** NULL when it is not there. Valid until the next insertion or removal. */
-struct entry *table_find(const struct table *table, uint64_t name);
+struct entry *entry_table_find(const struct table *table, uint64_t name);
 
 /** Insert one that is not there. 0 or -ENOMEM. */
-int table_insert(struct table *table, struct entry entry);
+int entry_table_insert(struct table *table, struct entry entry);
 
-void table_remove(struct table *table, struct entry *entry);
+void entry_table_remove(struct table *table, struct entry *entry);
 
 /** Bytes it takes. */
-size_t table_bytes(const struct table *table);
+size_t entry_table_bytes(const struct table *table);
 
-void table_done(struct table *table);
+void entry_table_done(struct table *table);
 
 #endif

@@ -184,8 +184,8 @@ static void free_node(struct tree *tree, uint32_t id)
 	if (node->handle)
 		index_remove(tree, node->handle);
 	free_name(tree, node);
-	tree->bytes -= table_bytes(&node->table);
-	table_done(&node->table);
+	tree->bytes -= entry_table_bytes(&node->table);
+	entry_table_done(&node->table);
 	*node = (struct node){.flags = NODE_FREE, .parent = tree->node_free};
 	tree->node_free = id;
 	tree->node_count--;
@@ -308,11 +308,11 @@ static bool is_met(const struct entry *entry)
 /* What was under the name before, wherever it is kept. */
 static struct entry *find(const struct tree *tree, uint32_t node, uint64_t name)
 {
-	struct entry *entry = table_find(&tree->nodes[node].table, name);
+	struct entry *entry = entry_table_find(&tree->nodes[node].table, name);
 
 	if (entry || !is_renewing(tree, node))
 		return entry;
-	entry = table_find(&tree->before, name);
+	entry = entry_table_find(&tree->before, name);
 	return entry && !is_met(entry) ? entry : NULL;
 }
 
@@ -324,10 +324,10 @@ const struct entry *tree_find(const struct tree *tree, uint32_t node, uint64_t n
 static int insert(struct tree *tree, uint32_t node, struct entry entry)
 {
 	struct table *table = &tree->nodes[node].table;
-	size_t before = table_bytes(table);
-	int r = table_insert(table, entry);
+	size_t before = entry_table_bytes(table);
+	int r = entry_table_insert(table, entry);
 
-	return r < 0 ? r : use(tree, table_bytes(table) - before);
+	return r < 0 ? r : use(tree, entry_table_bytes(table) - before);
 }
 
 static void mark_met(struct entry *entry)
@@ -338,7 +338,7 @@ static void mark_met(struct entry *entry)
 
 static int place(struct tree *tree, uint32_t node, struct entry entry, struct entry *there)
 {
-	bool before = there && !table_find(&tree->nodes[node].table, entry.name);
+	bool before = there && !entry_table_find(&tree->nodes[node].table, entry.name);
 
 	if (there && !before) {
 		*there = entry;
@@ -386,8 +386,8 @@ void tree_drop(struct tree *tree, uint32_t node, uint64_t name)
 		return;
 
 	struct entry old = *there;
-	if (table_find(&tree->nodes[node].table, name))
-		table_remove(&tree->nodes[node].table, there);
+	if (entry_table_find(&tree->nodes[node].table, name))
+		entry_table_remove(&tree->nodes[node].table, there);
 	else
 		mark_met(there);
 	weigh_less(tree, &old);
@@ -407,8 +407,8 @@ void tree_renew_end(struct tree *tree)
 	for (uint32_t i = 0; i < tree->before.capacity; i++)
 		if (tree->before.entries[i].kind && !is_met(&tree->before.entries[i]))
 			weigh_less(tree, &tree->before.entries[i]);
-	tree->bytes -= table_bytes(&tree->before);
-	table_done(&tree->before);
+	tree->bytes -= entry_table_bytes(&tree->before);
+	entry_table_done(&tree->before);
 	tree->renewed = NODE_NONE;
 }
 
@@ -507,9 +507,9 @@ void tree_done(struct tree *tree)
 {
 	for (uint32_t i = 0; i < tree->node_capacity; i++) {
 		free(tree->nodes[i].name);
-		table_done(&tree->nodes[i].table);
+		entry_table_done(&tree->nodes[i].table);
 	}
-	table_done(&tree->before);
+	entry_table_done(&tree->before);
 	links_done(&tree->links);
 	free(tree->nodes);
 	free(tree->index);
