@@ -7,16 +7,28 @@
 #include <tally/sample.h>
 #include <unistd.h>
 
-static void close_fd(struct member *member)
+static void close_fd(struct members *members, struct member *member)
 {
-	if (member->fd >= 0)
-		close(member->fd);
+	if (member->fd < 0)
+		return;
+	close(member->fd);
 	member->fd = -1;
+	members->fds--;
+}
+
+static void free_threads(struct member *member)
+{
+	if (!member->many)
+		return;
+	free(member->many->list);
+	free(member->many);
+	member->many = NULL;
 }
 
 static void release(struct members *members, struct member *member)
 {
-	close_fd(member);
+	close_fd(members, member);
+	free_threads(member);
 	while (member->groups) {
 		struct membership *membership = member->groups;
 
@@ -133,9 +145,23 @@ void member_link(struct members *members, struct member *member)
 	member->linked = true;
 }
 
+static void unlink_from_gone(struct members *members)
+{
+	for (size_t i = 0; i < members->count; i++) {
+		struct member *member = members->order[i];
+
+		if (!member->parent || !member->parent->gone)
+			continue;
+		member->parent = NULL;
+		member->linked = false;
+	}
+}
+
 void members_compact(struct members *members)
 {
 	size_t kept = 0;
+
+	unlink_from_gone(members);
 
 	for (size_t i = 0; i < members->count; i++) {
 		struct member *member = members->order[i];
@@ -212,8 +238,5 @@ void members_forget_group(struct members *members, uint32_t group)
 		if (!member->groups)
 			become_stranger(members, member);
 	}
-	for (size_t i = 0; i < members->count; i++)
-		if (members->order[i]->parent && members->order[i]->parent->gone)
-			members->order[i]->parent = NULL;
 	members_compact(members);
 }

@@ -55,6 +55,22 @@ struct membership {
 	struct membership *next; /**< Of the same member. */
 };
 
+/** What a thread had when it was last read. */
+struct thread_figures {
+	pid_t tid;
+	bool counted; /**< Its switches were read. */
+	int64_t run_ns, wait_ns, voluntary, involuntary;
+};
+
+/** The threads of a process that has had several. */
+struct many_threads {
+	struct thread_figures *list; /**< By tid. */
+	size_t count, capacity;
+	size_t next;		    /**< Where the round that is under way goes on; 0: none is. */
+	struct thread_figures dead; /**< Of threads that ended. */
+	bool without_times;	    /**< Some thread has no schedstat. */
+};
+
 /** A process that is followed. */
 struct member {
 	pid_t pid, parent_pid, session;
@@ -64,13 +80,22 @@ struct member {
 	uint32_t seen;	 /**< Pass whose listing had it last. */
 	uint32_t placed; /**< For members_order(). */
 
-	bool gone;		 /**< Vanished in this pass. */
-	bool known;		 /**< Its figures were read at least once. */
-	bool linked;		 /**< `parent` was looked up. */
-	bool quick;		 /**< fd is of schedstat, which tells that nothing happened. */
-	int fd;			 /**< Kept descriptor of stat or schedstat, or -1. */
-	uint64_t line_hash;	 /**< Of its stat, when that is what fd is of. */
-	int64_t run_ns, wait_ns; /**< Of its schedstat: of its main thread. */
+	bool gone;	   /**< Vanished in this pass. */
+	bool known;	   /**< Its stat was read at least once. */
+	bool detailed;	   /**< Its other files were. */
+	bool owed;	   /**< Its other files are due: the budget of a pass was spent. */
+	bool threads_owed; /**< Its threads are due. */
+	bool linked;	   /**< `parent` was looked up. */
+	bool headless;	   /**< Its main thread has ended before others. */
+	bool quick;	   /**< The file to keep open is schedstat, not stat. */
+	bool unproven;	   /**< fd was opened and its owner not confirmed by stat yet. */
+	bool denied;	   /**< No descriptor was left for it. */
+	int fd;		   /**< Kept descriptor of schedstat or stat, or -1. */
+	pid_t face;	   /**< Thread that shows its memory when it is headless, or 0. */
+	uint64_t stat_hash;
+	int64_t run_ns, wait_ns;   /**< Schedstat of its main thread. */
+	int64_t run_ns_all;	   /**< CPU time of all its threads as far as they were added up. */
+	struct many_threads *many; /**< NULL: it never had more than one. */
 
 	char state;
 	char comm[PROC_COMM_SIZE];
@@ -87,6 +112,7 @@ struct members {
 	struct pid_table table;
 	struct member **order; /**< Parents first. */
 	size_t count, capacity;
+	size_t fds; /**< Descriptors kept by members. */
 	struct member *free_members;
 	struct membership *free_memberships;
 };

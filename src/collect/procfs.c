@@ -72,6 +72,7 @@ static void procfs_close(struct collector *collector)
 	free(procfs->groups);
 	free(procfs->newcomers);
 	free(procfs->walk);
+	free(procfs->tids);
 	free(procfs);
 }
 

@@ -3,10 +3,11 @@
  * Inside of the procfs collector. A pass has three phases, a file each:
  *
  *   procfs_look.c  list /proc, look at what is new, decide where it belongs
- *   procfs_read.c  read what members consume, parents before children
+ *   procfs_read.c  read what members consume, parents before children: which files, and when
  *   procfs_sum.c   account for the vanished, add up the groups
  *
- * and procfs.c holds the operations of the interface.
+ * procfs_figures.c and procfs_threads.c know what the files mean, and procfs.c holds the operations
+ * of the interface.
  */
 #ifndef COLLECT_PROCFS_H
 #define COLLECT_PROCFS_H
@@ -52,8 +53,14 @@ struct procfs {
 	size_t subreapers;     /**< Groups that have one. */
 	struct proc_stat stat; /**< The last that was looked at. */
 
-	size_t fds, fd_limit;
-	size_t rotation; /**< Index of the next idle member to read in turn. */
+	size_t fd_limit;
+	size_t turn,
+		turns; /**< Index of the first idle member to refresh in this pass; how many. */
+	size_t details_left; /**< Members whose details may still be read in this pass. */
+	size_t threads_turn; /**< Index of the first member whose threads to look at. */
+	size_t thread_reads_left;
+	pid_t *tids;
+	size_t tid_count, tid_capacity;
 	uint64_t limited;
 };
 
@@ -74,6 +81,21 @@ struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, u
 
 /** Phase 2: read all members. */
 void procfs_read(struct procfs *procfs);
+
+/** Read the threads of members that are due, within a budget. */
+void procfs_read_threads(struct procfs *procfs);
+
+/** Read and take over status, io and the number of descriptors. May find that it is gone. */
+void procfs_read_details(struct procfs *procfs, struct member *member);
+
+/** The part of procfs_read_details() that changes without its doing: memory. */
+void procfs_read_status(struct procfs *procfs, struct member *member);
+
+/** Take over what the schedstat of the main thread says. */
+void procfs_apply_schedstat(struct member *member, int64_t run_ns, int64_t wait_ns);
+
+/** Why a file of a member could not be read; marks it as gone when it is. */
+uint8_t procfs_reason(struct procfs *procfs, struct member *member, ssize_t error);
 
 /** Take over what a stat says of a member. */
 void procfs_apply_stat(struct procfs *procfs, struct member *member, const struct proc_stat *stat);

@@ -44,14 +44,16 @@ static struct membership *active_in(const struct member *member, uint32_t group)
 	return membership && !membership->left ? membership : NULL;
 }
 
-/* Figures of a member that ends here unread are unknown for good. */
+/* What a member had consumed that could never be read, and that nobody reaped, stays unknown. */
 static void keep_reasons(struct group *group, const struct member *member)
 {
-	for (int i = 0; i < FIGURE_COUNT; i++)
-		if (i != FIGURE_PSS && i != FIGURE_FDS && i != FIGURE_MEMORY &&
-			member->reason[i] != REASON_NONE && member->known &&
-			member->reason[i] != TALLY_REASON_NOT_SAMPLED)
-			group->reason[i] = member->reason[i];
+	for (int i = 0; i < COUNT_ALL; i++) {
+		int figure = counters[i].figure;
+
+		if (figure >= 0 && (member->reason[figure] == TALLY_REASON_PERMISSION ||
+					   member->reason[figure] == TALLY_REASON_KERNEL))
+			group->reason[figure] = member->reason[figure];
+	}
 }
 
 static void account_for(struct procfs *procfs, struct member *member)
