@@ -148,13 +148,14 @@ static void code_column(
 	struct coding *c, const struct table *table, uint32_t series, uint32_t metric)
 {
 	const struct table_column *column = &table->columns[series * table->metrics + metric];
-	const struct table_change *changes = table->changes + column->first;
 	unsigned first_row = table->series[series].first_row;
 
 	c->head = (uint8_t)start_kind(column->start);
 	c->count = 0;
 	if (column->count == 0)
 		return;
+
+	const struct table_change *changes = table->changes + column->first;
 	c->scale = find_scale(changes, column->count);
 	if (c->scale > INT64_MAX)
 		c->scale = 1;

@@ -2,35 +2,22 @@
 #include "history/history.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 #include "base/clock.h"
 #include "base/fail.h"
-#include "history/ring.h"
+#include "history/internal.h"
 
 #define RETENTION_NS_DEFAULT (3600 * NS_PER_S)
 #define INTERVAL_NS_DEFAULT  NS_PER_S
 #define BYTES_DEFAULT	     ((size_t)256 << 20)
 
-struct history_task {
-	struct ring_task ring; /* first: history_task_ring() is a cast */
-	int64_t last_boot_ns;
-	UT_hash_handle hh;
-	char id[];
+static const struct history_tier tier_defaults[HISTORY_TIERS] = {
+	{10 * NS_PER_S, 24 * 3600 * NS_PER_S},
+	{60 * NS_PER_S, 30 * 24 * 3600 * NS_PER_S},
 };
 
-struct history {
-	pthread_mutex_t lock;
-	struct history_task *tasks;
-	struct ring ring;
-	uint64_t refused;
-};
-
-struct ring_task *history_task_ring(struct history_task *task)
-{
-	return &task->ring;
-}
+/* Chunks of block memory: small against the limit. */
+#define CHUNK_BYTES_LEAST ((size_t)4 << 10)
+#define CHUNK_BYTES_MOST  ((size_t)64 << 10)
 
 static int check_options(const struct history_options *options, struct tally_error *err)
 {
@@ -53,6 +40,44 @@ static int check_options(const struct history_options *options, struct tally_err
 	return 0;
 }
 
+static size_t chunk_bytes(size_t limit)
+{
+	size_t bytes = limit / 256 & ~(size_t)4095;
+
+	if (bytes < CHUNK_BYTES_LEAST)
+		return CHUNK_BYTES_LEAST;
+	return bytes > CHUNK_BYTES_MOST ? CHUNK_BYTES_MOST : bytes;
+}
+
+static void add_tier(struct history *history, int64_t step_ns, int64_t retention_ns)
+{
+	history->tiers[history->tier_count++] = (struct tier){
+		.step_ns = step_ns,
+		.retention_ns = retention_ns,
+		.arena.chunk_bytes = chunk_bytes(history->bytes_limit),
+	};
+}
+
+/* The coarser resolutions that are wanted and are coarser than the one before. */
+static void add_tiers(struct history *history, const struct history_options *o)
+{
+	int64_t finer_ns = o->interval_ns;
+
+	add_tier(history, 0, o->retention_ns);
+	for (unsigned i = 0; i < HISTORY_TIERS; i++) {
+		struct history_tier tier = o->tiers[i];
+
+		if (tier.step_ns == 0)
+			tier.step_ns = tier_defaults[i].step_ns;
+		if (tier.retention_ns == 0)
+			tier.retention_ns = tier_defaults[i].retention_ns;
+		if (tier.retention_ns < 0 || tier.step_ns <= finer_ns)
+			continue;
+		add_tier(history, tier.step_ns, tier.retention_ns);
+		finer_ns = tier.step_ns;
+	}
+}
+
 int history_open(
 	const struct history_options *options, struct history **ret, struct tally_error *err)
 {
@@ -72,18 +97,65 @@ int history_open(
 	struct history *history = calloc(1, sizeof(*history));
 	if (!history)
 		return tally_fail(err, -ENOMEM, "cannot begin a history");
+	history->scratch = block_scratch_new();
+	if (!history->scratch) {
+		free(history);
+		return tally_fail(err, -ENOMEM, "cannot begin a history");
+	}
 	pthread_mutex_init(&history->lock, NULL);
-	history->ring.retention_ns = o.retention_ns;
-	history->ring.bytes_limit = o.bytes;
+	history->interval_ns = o.interval_ns;
+	history->bytes_limit = o.bytes;
+	history->era = 1;
+	add_tiers(history, &o);
 	*ret = history;
 	return 0;
 }
 
+static size_t task_bytes(const char *id)
+{
+	return sizeof(struct history_task) + strlen(id) + 1 + sizeof(struct history_task *);
+}
+
+static void free_names(struct history *history, struct history_task *task)
+{
+	struct name *name, *next;
+
+	HASH_ITER (hh, task->names, name, next) {
+		history->task_bytes -= sizeof(*name) + strlen(name->text) + 1;
+		HASH_DEL(task->names, name);
+		free(name);
+	}
+	free(task->order);
+}
+
 static void forget_task(struct history *history, struct history_task *task)
 {
-	ring_task_clear(&history->ring, task);
+	for (unsigned i = 0; i < TIERS; i++) {
+		struct lane *lane = &task->lanes[i];
+
+		while (lane->oldest)
+			sealed_drop(history, lane->oldest);
+		if (i == 0)
+			history->samples -= lane->open.rows;
+		history->open_bytes -= rows_bytes(&lane->open);
+		rows_done(&lane->open);
+	}
+	free_names(history, task);
+	history->order[task->place] = history->order[--history->task_count];
+	history->order[task->place]->place = task->place;
 	HASH_DEL(history->tasks, task);
+	history->task_bytes -= task_bytes(task->id);
 	free(task);
+}
+
+static void free_views(struct history *history)
+{
+	while (history->idle_views) {
+		struct view *view = history->idle_views;
+
+		history->idle_views = *(struct view **)view;
+		view_free(view);
+	}
 }
 
 struct history *history_close(struct history *history)
@@ -92,17 +164,25 @@ struct history *history_close(struct history *history)
 
 	if (!history)
 		return NULL;
-	while (history->ring.oldest)
-		ring_task_clear(&history->ring, history->ring.oldest->task);
 	HASH_ITER (hh, history->tasks, task, next)
 		forget_task(history, task);
-	ring_done(&history->ring);
+	for (unsigned i = 0; i < history->tier_count; i++) {
+		arena_done(&history->tiers[i].arena);
+		ticks_done(&history->tiers[i].ticks);
+	}
+	free_views(history);
+	free(history->order);
+	free(history->parts);
+	bytes_free(&history->said);
+	table_done(&history->table);
+	block_scratch_free(history->scratch);
+	rollup_free(history->rollup);
 	pthread_mutex_destroy(&history->lock);
 	free(history);
 	return NULL;
 }
 
-static struct history_task *find_task(struct history *history, const char *id)
+struct history_task *history_lookup(struct history *history, const char *id)
 {
 	struct history_task *task;
 
@@ -113,9 +193,33 @@ static struct history_task *find_task(struct history *history, const char *id)
 struct history_task *history_find(struct history *history, const char *id)
 {
 	pthread_mutex_lock(&history->lock);
-	struct history_task *task = find_task(history, id);
+	struct history_task *task = history_lookup(history, id);
 	pthread_mutex_unlock(&history->lock);
 	return task;
+}
+
+static bool order_room(struct history *history)
+{
+	if (history->task_count < history->task_capacity)
+		return true;
+
+	size_t capacity = history->task_capacity ? history->task_capacity * 2 : 16;
+	void *order = reallocarray(history->order, capacity, sizeof(*history->order));
+	if (!order)
+		return false;
+	history->order = order;
+	history->task_capacity = capacity;
+	return true;
+}
+
+/* Tasks that begin together must not all have a block to seal in the same tick. */
+static uint32_t first_share(const char *id)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *id; id++)
+		hash = (hash ^ (uint8_t)*id) * 16777619u;
+	return 64 + (hash >> 8) % 193;
 }
 
 static struct history_task *begin_task(struct history *history, const char *id)
@@ -125,12 +229,23 @@ static struct history_task *begin_task(struct history *history, const char *id)
 	if (!task)
 		return NULL;
 	strcpy(task->id, id);
-	task->last_boot_ns = INT64_MIN;
 	HASH_ADD_STR(history->tasks, id, task);
-	if (!task->hh.tbl) {
+	if (!task->hh.tbl || !order_room(history)) {
+		if (task->hh.tbl)
+			HASH_DEL(history->tasks, task);
 		free(task);
 		return NULL;
 	}
+	task->next_name = 1;
+	for (unsigned i = 0; i < TIERS; i++) {
+		task->lanes[i].task = task;
+		task->lanes[i].tier = i;
+		task->lanes[i].seal_share = first_share(id);
+		task->lanes[i].rolled = history->tiers[i].ticks.next;
+	}
+	task->place = history->task_count;
+	history->order[history->task_count++] = task;
+	history->task_bytes += task_bytes(id);
 	return task;
 }
 
@@ -138,7 +253,7 @@ int history_task(
 	struct history *history, const char *id, struct history_task **ret, struct tally_error *err)
 {
 	pthread_mutex_lock(&history->lock);
-	struct history_task *task = find_task(history, id);
+	struct history_task *task = history_lookup(history, id);
 	if (!task)
 		task = begin_task(history, id);
 	pthread_mutex_unlock(&history->lock);
@@ -155,122 +270,15 @@ void history_task_drop(struct history *history, struct history_task *task)
 	pthread_mutex_unlock(&history->lock);
 }
 
-static int check_order(const struct history_task *task, const struct history_record *record,
-	struct tally_error *err)
-{
-	if (record->boot_ns > task->last_boot_ns)
-		return 0;
-	return tally_refuse(err, -EINVAL,
-		"task %.200s: a sample that is %.9f s older than the last one (or as old) cannot be "
-		"kept; samples come in order of time",
-		task->id, (double)(task->last_boot_ns - record->boot_ns) / 1e9);
-}
-
-static int append(struct history *history, struct history_task *task,
-	const struct history_record *record, struct tally_error *err)
-{
-	int r = check_order(task, record, err);
-
-	if (r < 0)
-		return r;
-	r = ring_append(&history->ring, task, record);
-	if (r == -EEXIST)
-		return tally_refuse(err, -EINVAL,
-			"task %.200s: a process is named twice in one record", task->id);
-	if (r < 0)
-		return tally_fail(err, r,
-			"task %.200s: cannot keep a sample of %zu processes in a history of %zu "
-			"bytes",
-			task->id, record->process_count, history->ring.bytes_limit);
-	task->last_boot_ns = record->boot_ns;
-	return 0;
-}
-
-int history_append(struct history *history, struct history_task *task,
-	const struct history_record *record, struct tally_error *err)
-{
-	pthread_mutex_lock(&history->lock);
-	int r = append(history, task, record, err);
-	if (r < 0)
-		history->refused++;
-	pthread_mutex_unlock(&history->lock);
-	return r;
-}
-
-static uint64_t distance(int64_t a, int64_t b)
-{
-	return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
-}
-
-static int nearest(struct history_task *task, const struct ring_name *name, int64_t wall_ns,
-	struct tally_sample *ret, struct tally_sample *ret_before)
-{
-	const struct tally_sample *best = NULL, *before = NULL, *last = NULL;
-
-	for (struct ring_record *r = task->ring.oldest; r; r = r->newer_of_task) {
-		const struct tally_sample *sample = ring_sample(r, name);
-
-		if (!sample)
-			continue;
-		if (!best ||
-			distance(sample->wall_ns, wall_ns) < distance(best->wall_ns, wall_ns)) {
-			best = sample;
-			before = last;
-		}
-		last = sample;
-	}
-	if (!best)
-		return -ENODATA;
-	*ret = *best;
-	if (ret_before)
-		*ret_before = before ? *before : (struct tally_sample){0};
-	return 0;
-}
-
-int history_nearest(struct history *history, struct history_task *task, const char *process,
-	int64_t wall_ns, struct tally_sample *ret, struct tally_sample *ret_before)
-{
-	int r = -ENOENT;
-
-	pthread_mutex_lock(&history->lock);
-	struct ring_name *name = process ? ring_name_find(&task->ring, process) : NULL;
-	if (!process || name)
-		r = nearest(task, name, wall_ns, ret, ret_before);
-	pthread_mutex_unlock(&history->lock);
-	return r;
-}
-
-static void range(struct history_task *task, const struct ring_name *name, int64_t since_ns,
-	int64_t until_ns, history_sample_fn *visit, void *context)
-{
-	for (struct ring_record *r = task->ring.oldest; r; r = r->newer_of_task) {
-		const struct tally_sample *sample = ring_sample(r, name);
-
-		if (sample && sample->wall_ns >= since_ns && sample->wall_ns <= until_ns &&
-			!visit(context, sample))
-			return;
-	}
-}
-
-int history_range(struct history *history, struct history_task *task, const char *process,
-	int64_t since_ns, int64_t until_ns, history_sample_fn *visit, void *context)
-{
-	pthread_mutex_lock(&history->lock);
-	struct ring_name *name = process ? ring_name_find(&task->ring, process) : NULL;
-	if (!process || name)
-		range(task, name, since_ns, until_ns, visit, context);
-	pthread_mutex_unlock(&history->lock);
-	return process && !name ? -ENOENT : 0;
-}
-
 void history_processes(struct history *history, struct history_task *task,
 	void (*visit)(void *context, const char *name), void *context)
 {
-	struct ring_name *name, *next;
+	struct name *name, *next;
 
 	pthread_mutex_lock(&history->lock);
-	HASH_ITER (hh, task->ring.names, name, next)
-		visit(context, name->text);
+	HASH_ITER (hh, task->names, name, next)
+		if (name->last.era > 0)
+			visit(context, name->text);
 	pthread_mutex_unlock(&history->lock);
 }
 
@@ -278,11 +286,11 @@ void history_status(struct history *history, struct history_status *ret)
 {
 	pthread_mutex_lock(&history->lock);
 	*ret = (struct history_status){
-		.tasks = HASH_COUNT(history->tasks),
-		.samples = history->ring.records,
-		.bytes = history->ring.bytes,
-		.bytes_limit = history->ring.bytes_limit,
-		.dropped = history->ring.dropped,
+		.tasks = history->task_count,
+		.samples = history->samples,
+		.bytes = history_bytes(history),
+		.bytes_limit = history->bytes_limit,
+		.dropped = history->dropped,
 		.refused = history->refused,
 	};
 	pthread_mutex_unlock(&history->lock);

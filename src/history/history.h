@@ -23,11 +23,24 @@ struct history;
 /** The samples of one task. Belongs to its history. */
 struct history_task;
 
+/**
+ * A coarser resolution, for what is older than the samples themselves: one sample for each step, of
+ * counters and properties the last, exact, of gauges the average; their maximum is kept beside it.
+ */
+struct history_tier {
+	int64_t step_ns;      /**< 0: 10 s for the first, 60 s for the second. */
+	int64_t retention_ns; /**< 0: 1 day, 30 days; negative: no such resolution. */
+};
+
+#define HISTORY_TIERS 2
+
 /** How a history works; zero is the default. */
 struct history_options {
 	int64_t retention_ns; /**< Samples older than this make room; 0 is 1 h. */
 	int64_t interval_ns;  /**< Expected time between samples; 0 is 1 s. */
 	size_t bytes;	      /**< Limit of the memory that samples take; 0 is 256 MiB. */
+	/** Coarser ones, in rising order. One whose step is not above the interval is left out. */
+	struct history_tier tiers[HISTORY_TIERS];
 };
 
 /** The most samples of one task that may be asked for: retention / interval. */

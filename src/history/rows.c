@@ -171,6 +171,38 @@ static uint64_t changed_values(const struct rows_series *series, const int64_t *
 /* Room for all that put_series() can write. */
 #define SERIES_ROOM (3 * VARINT_MAX + METRICS * (VARINT_MAX + 1))
 
+/* Whether a series other than a maximum is as it was; cheap, for this is what most of them are. */
+static bool as_it_was(const struct row *row, const struct rows_series *series)
+{
+	const int64_t *last = series->code == SERIES_TOTAL ? row->rows->total : series->value;
+
+	if (!series->here || !same_presence(series))
+		return false;
+	if (memcmp(series->now->value, last, METRICS * sizeof(*last)) == 0)
+		return true;
+	for (unsigned m = 0; m < METRICS; m++)
+		if (series->present & TALLY_BIT(m) &&
+			(int64_t)plain(row, series->now, m) != last[m])
+			return false;
+	return true;
+}
+
+/* Whether a row says nothing new: then there is no need to find out what. */
+static bool repeats_last(const struct row *row)
+{
+	const struct rows *rows = row->rows;
+
+	for (uint32_t i = 0; i < rows->series_count; i++) {
+		const struct rows_series *series = &rows->series[i];
+
+		if (SERIES_IS_MAXIMA(series->code) || (!series->now && series->here))
+			return false;
+		if (series->now && !as_it_was(row, series))
+			return false;
+	}
+	return true;
+}
+
 static void put_presence(struct bytes *to, const struct rows_series *series)
 {
 	uint64_t present = series->now->present & metrics_mask(METRICS);
@@ -267,6 +299,8 @@ static int write_row(struct row *row, uint64_t tick, struct bytes *to)
 	size_t room = 5 * VARINT_MAX + rows->series_count * (SERIES_ROOM + 2 * VARINT_MAX);
 
 	to->length = 0;
+	if (next && repeats_last(row))
+		return 0;
 	if (!bytes_room(to, room))
 		return -ENOMEM;
 	sum_up(row);
@@ -291,9 +325,13 @@ static void remember(struct row *row)
 		if (!series->now)
 			continue;
 		values_of(row, series, made);
-		for (unsigned m = 0; m < METRICS; m++)
-			if (tally_sample_has(series->now, m))
-				series->value[m] = made[m];
+		for (unsigned m = 0; m < METRICS; m++) {
+			if (!tally_sample_has(series->now, m))
+				continue;
+			series->value[m] = made[m];
+			if (series->code == SERIES_TOTAL)
+				row->rows->total[m] = (int64_t)plain(row, series->now, m);
+		}
 		series->present = series->now->present & metrics_mask(METRICS);
 		memcpy(series->reason, series->now->reason, METRICS);
 	}

@@ -48,6 +48,7 @@ struct rows {
 	uint32_t series_count, series_capacity;
 	uint32_t rows, repeats;
 	uint64_t first_tick, last_tick;
+	int64_t total[TALLY_METRIC_COUNT]; /**< Values of the last total as they were given. */
 };
 
 /**
@@ -59,6 +60,15 @@ struct rows {
  */
 int rows_append(struct rows *rows, uint64_t tick, int64_t boot_ns, const struct rows_part *parts,
 	size_t count, struct bytes *ret);
+
+/**
+ * Free what appending needs and reading does not: what was last said of each series. rows_wake()
+ * finds it out again from the log; it must be called before the next row is appended.
+ */
+void rows_rest(struct rows *rows);
+
+/** Undo rows_rest(). @table is overwritten. @return 0 or -ENOMEM. */
+int rows_wake(struct rows *rows, struct table *table);
 
 /** Bytes of memory that rows hold. */
 size_t rows_bytes(const struct rows *rows);

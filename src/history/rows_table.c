@@ -183,3 +183,54 @@ int rows_table(struct reader log, uint32_t metrics, uint64_t first_tick, uint32_
 		return -EBADMSG;
 	return table_sort(ret) ? 0 : -ENOMEM;
 }
+
+void rows_rest(struct rows *rows)
+{
+	uint8_t *exact = realloc(rows->log.at, rows->log.length + !rows->log.length);
+
+	if (exact) {
+		rows->log.at = exact;
+		rows->log.capacity = rows->log.length + !rows->log.length;
+	}
+	free(rows->series);
+	rows->series = NULL;
+	rows->series_count = rows->series_capacity = 0;
+}
+
+/* What the table says of a series at its end. */
+static void recall(const struct table *table, uint32_t index, struct rows_series *ret)
+{
+	const struct table_series *series = &table->series[index];
+	const struct table_presence *presence =
+		&table->presence[series->presence + series->presence_count - 1];
+
+	*ret = (struct rows_series){
+		.code = series->code, .here = series->open, .present = presence->present};
+	memcpy(ret->reason, presence->reason, sizeof(ret->reason));
+	for (unsigned m = 0; m < TALLY_METRIC_COUNT; m++) {
+		const struct table_column *column = &table->columns[index * table->metrics + m];
+		uint64_t value = (uint64_t)column->start;
+
+		for (uint32_t i = 0; i < column->count; i++)
+			value += (uint64_t)table->changes[column->first + i].delta;
+		ret->value[m] = (int64_t)value;
+	}
+}
+
+int rows_wake(struct rows *rows, struct table *table)
+{
+	if (rows->series || rows->rows == 0)
+		return 0;
+
+	int r = rows_table(reader_of(rows->log.at, rows->log.length), TALLY_METRIC_COUNT,
+		rows->first_tick, rows->repeats, table);
+	if (r < 0)
+		return r;
+	rows->series = calloc(table->series_count, sizeof(*rows->series));
+	if (!rows->series)
+		return -ENOMEM;
+	rows->series_count = rows->series_capacity = table->series_count;
+	for (uint32_t i = 0; i < table->series_count; i++)
+		recall(table, i, &rows->series[i]);
+	return 0;
+}

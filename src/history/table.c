@@ -144,99 +144,160 @@ int64_t table_find(const struct table *table, uint32_t code)
 	return -1;
 }
 
-/* The rows wanted, and what is summed up for one metric over them. */
-struct window {
-	const struct table *table;
-	unsigned from, to;
-	int64_t sum[TABLE_ROWS];
-	struct row_set claimed; /* rows for which the first process is found */
-};
-
-static const struct table_presence *presence_at(
-	const struct table *table, const struct table_series *series, unsigned row)
+const struct table_presence *table_presence_at(
+	const struct table *table, uint32_t index, unsigned row)
 {
-	const struct table_presence *presence = &table->presence[series->presence];
+	const struct table_series *series = &table->series[index];
 
+	if (series->presence_count == 0)
+		return NULL;
+
+	const struct table_presence *presence = &table->presence[series->presence];
 	for (uint32_t left = series->presence_count; left > 1 && presence[1].row <= row; left--)
 		presence++;
 	return presence;
 }
 
-static bool known_at(
-	const struct window *w, const struct table_series *series, unsigned metric, unsigned row)
+/* The rows wanted of one metric. */
+struct window {
+	const struct table *table;
+	unsigned metric, from, to;
+	struct row_set rows;
+	struct table_values *sum;
+	struct row_set claimed; /* rows for which the first process is found */
+};
+
+static struct row_set rows_between(unsigned from, unsigned to)
 {
-	return row_set_has(&series->here, row) && series->presence_count > 0 &&
-	       presence_at(w->table, series, row)->present & TALLY_BIT(metric);
+	struct row_set set = {{0}};
+
+	for (unsigned row = from; row <= to; row++)
+		row_set_add(&set, row);
+	return set;
+}
+
+static bool covers(const struct row_set *set, const struct row_set *part)
+{
+	return (part->words[0] & ~set->words[0]) == 0 && (part->words[1] & ~set->words[1]) == 0;
+}
+
+static bool known_at(const struct window *w, uint32_t series, unsigned row)
+{
+	const struct table_presence *presence = table_presence_at(w->table, series, row);
+
+	return row_set_has(&w->table->series[series].here, row) && presence &&
+	       presence->present & TALLY_BIT(w->metric);
+}
+
+static bool always_known(const struct window *w, uint32_t index)
+{
+	const struct table_series *series = &w->table->series[index];
+
+	return series->presence_count == 1 && covers(&series->here, &w->rows) &&
+	       w->table->presence[series->presence].present & TALLY_BIT(w->metric);
+}
+
+static void fill(struct table_values *ret, int64_t value, unsigned from, unsigned to)
+{
+	for (unsigned row = from; row < to; row++)
+		ret->values[row] = value;
 }
 
 /* Values of a column over the window. */
-static void fill(const struct window *w, uint32_t index, int64_t *values)
+static void read_column(const struct window *w, uint32_t series, struct table_values *ret)
 {
-	const struct table_column *column = &w->table->columns[index];
-	const struct table_change *change = w->table->changes + column->first;
-	const struct table_change *end = change + column->count;
+	const struct table_column *column =
+		&w->table->columns[series * w->table->metrics + w->metric];
+	const struct table_change *changes = w->table->changes;
+	uint32_t i = column->first, end = column->first + column->count;
 	uint64_t value = (uint64_t)column->start;
 	unsigned row = w->from;
 
-	for (; change < end && change->row <= w->from; change++)
-		value += (uint64_t)change->delta;
-	for (; change < end && change->row <= w->to; change++) {
-		for (; row < change->row; row++)
-			values[row] = (int64_t)value;
-		value += (uint64_t)change->delta;
+	for (; i < end && changes[i].row <= w->from; i++)
+		value += (uint64_t)changes[i].delta;
+	ret->steady = i == end || changes[i].row > w->to;
+	ret->values[row] = (int64_t)value;
+	if (ret->steady)
+		return;
+	for (; i < end && changes[i].row <= w->to; i++) {
+		fill(ret, (int64_t)value, row, changes[i].row);
+		row = changes[i].row;
+		value += (uint64_t)changes[i].delta;
 	}
-	for (; row <= w->to; row++)
-		values[row] = (int64_t)value;
+	fill(ret, (int64_t)value, row, w->to + 1);
 }
 
-static bool always_known(const struct window *w, const struct table_series *series, unsigned metric)
+static void spread(const struct window *w, struct table_values *values)
 {
-	const struct table_presence *presence = &w->table->presence[series->presence];
+	if (values->steady)
+		fill(values, values->values[w->from], w->from, w->to + 1);
+	values->steady = false;
+}
 
-	if (series->presence_count != 1 || !(presence->present & TALLY_BIT(metric)))
-		return false;
+static void add_row(struct table_values *sum, const struct table_values *part, unsigned row)
+{
+	sum->values[row] = (int64_t)((uint64_t)sum->values[row] + (uint64_t)part->values[row]);
+}
+
+static void add_all(struct window *w, struct table_values *part)
+{
+	if (w->sum->steady && part->steady) {
+		add_row(w->sum, part, w->from);
+		return;
+	}
+	spread(w, w->sum);
+	spread(w, part);
 	for (unsigned row = w->from; row <= w->to; row++)
-		if (!row_set_has(&series->here, row))
-			return false;
-	return true;
+		add_row(w->sum, part, row);
 }
 
-static bool idle_at_zero(const struct window *w, uint32_t column)
+static bool idle_at_zero(const struct window *w, uint32_t series)
 {
-	return w->table->columns[column].count == 0 && w->table->columns[column].start == 0;
+	const struct table_column *column =
+		&w->table->columns[series * w->table->metrics + w->metric];
+
+	return column->count == 0 && column->start == 0;
 }
 
 /* Add what a process has of a metric. */
-static void add_part(struct window *w, uint32_t index, unsigned metric)
+static void add_part(struct window *w, uint32_t series)
 {
-	const struct table_series *series = &w->table->series[index];
-	uint32_t column = index * w->table->metrics + metric;
-	int64_t values[TABLE_ROWS];
+	struct table_values part;
 
-	if (idle_at_zero(w, column))
+	if (idle_at_zero(w, series))
 		return;
-	fill(w, column, values);
-	if (always_known(w, series, metric)) {
-		for (unsigned row = w->from; row <= w->to; row++)
-			w->sum[row] = (int64_t)((uint64_t)w->sum[row] + (uint64_t)values[row]);
+	read_column(w, series, &part);
+	if (always_known(w, series)) {
+		add_all(w, &part);
 		return;
 	}
+	spread(w, w->sum);
+	spread(w, &part);
 	for (unsigned row = w->from; row <= w->to; row++)
-		if (known_at(w, series, metric, row))
-			w->sum[row] = (int64_t)((uint64_t)w->sum[row] + (uint64_t)values[row]);
+		if (known_at(w, series, row))
+			add_row(w->sum, &part, row);
 }
 
 /* Add the value of the first process that is there and has one. */
-static void add_first(struct window *w, uint32_t index, unsigned metric)
+static void add_first(struct window *w, uint32_t series)
 {
-	const struct table_series *series = &w->table->series[index];
-	int64_t values[TABLE_ROWS];
+	static const struct row_set none;
+	struct table_values part;
 
-	fill(w, index * w->table->metrics + metric, values);
+	if (covers(&w->claimed, &w->rows))
+		return;
+	read_column(w, series, &part);
+	if (covers(&none, &w->claimed) && always_known(w, series)) {
+		add_all(w, &part);
+		w->claimed = w->rows;
+		return;
+	}
+	spread(w, w->sum);
+	spread(w, &part);
 	for (unsigned row = w->from; row <= w->to; row++)
-		if (!row_set_has(&w->claimed, row) && known_at(w, series, metric, row)) {
+		if (!row_set_has(&w->claimed, row) && known_at(w, series, row)) {
 			row_set_add(&w->claimed, row);
-			w->sum[row] = (int64_t)((uint64_t)w->sum[row] + (uint64_t)values[row]);
+			add_row(w->sum, &part, row);
 		}
 }
 
@@ -246,50 +307,60 @@ static bool is_process(const struct table_series *series)
 }
 
 /* What the processes explain of a metric of the total. */
-static void add_processes(struct window *w, unsigned metric)
+static void add_processes(struct window *w)
 {
-	enum tally_aggregate aggregate = tally_metrics[metric].aggregate;
+	enum tally_aggregate aggregate = tally_metrics[w->metric].aggregate;
 
 	if (aggregate == TALLY_AGGREGATE_TASK)
 		return;
 	for (uint32_t i = 0; i < w->table->series_count; i++)
 		if (is_process(&w->table->series[i])) {
 			if (aggregate == TALLY_AGGREGATE_SUM)
-				add_part(w, i, metric);
+				add_part(w, i);
 			else
-				add_first(w, i, metric);
+				add_first(w, i);
 		}
 }
 
-/* Times and presence of the samples wanted. */
-static void begin_samples(
-	const struct window *w, const struct table_series *series, struct tally_sample *ret)
+void table_read(const struct table *table, uint32_t series, unsigned metric, unsigned from,
+	unsigned to, struct table_values *ret)
 {
-	for (unsigned row = w->from; row <= w->to; row++) {
-		struct tally_sample *sample = &ret[row - w->from];
+	struct window w = {.table = table, .metric = metric, .from = from, .to = to, .sum = ret};
+
+	assert(from <= to && to < TABLE_ROWS);
+	w.rows = rows_between(from, to);
+	read_column(&w, series, ret);
+	if (table->series[series].code == SERIES_TOTAL)
+		add_processes(&w);
+}
+
+/* Presence of the samples wanted. */
+static void begin_samples(const struct table *table, uint32_t series, unsigned from, unsigned to,
+	struct tally_sample *ret)
+{
+	for (unsigned row = from; row <= to; row++) {
+		const struct table_presence *presence = table_presence_at(table, series, row);
+		struct tally_sample *sample = &ret[row - from];
 
 		tally_sample_clear(sample, TALLY_REASON_NOT_STORED);
-		if (!row_set_has(&series->here, row) || series->presence_count == 0)
+		if (!presence || !row_set_has(&table->series[series].here, row))
 			continue;
-
-		const struct table_presence *presence = presence_at(w->table, series, row);
 		sample->present = presence->present;
-		memcpy(sample->reason, presence->reason, w->table->metrics);
+		memcpy(sample->reason, presence->reason, table->metrics);
 	}
 }
 
-static void set_values(const struct window *w, unsigned metric, const int64_t *boot_ns, bool age,
-	struct tally_sample *ret)
+static void set_values(const struct table_values *values, unsigned metric, const int64_t *boot_ns,
+	unsigned from, unsigned to, struct tally_sample *ret)
 {
-	for (unsigned row = w->from; row <= w->to; row++) {
-		struct tally_sample *sample = &ret[row - w->from];
+	for (unsigned row = from; row <= to; row++) {
+		struct tally_sample *sample = &ret[row - from];
+		uint64_t value = (uint64_t)values->values[values->steady ? from : row];
 
 		if (!tally_sample_has(sample, metric))
 			continue;
 		sample->reason[metric] = 0;
-		sample->value[metric] =
-			age ? (int64_t)((uint64_t)boot_ns[row] - (uint64_t)w->sum[row])
-			    : w->sum[row];
+		sample->value[metric] = (int64_t)(boot_ns ? (uint64_t)boot_ns[row] - value : value);
 	}
 }
 
@@ -315,22 +386,19 @@ static int add_average(const struct table *table, uint32_t code, const int64_t *
 int table_samples(const struct table *table, uint32_t code, const int64_t *boot_ns, unsigned from,
 	unsigned to, struct tally_sample *ret, struct row_set *ret_here)
 {
-	struct window w = {.table = table, .from = from, .to = to};
-	int64_t index = table_find(table, code);
+	int64_t series = table_find(table, code);
+	bool maxima = SERIES_IS_MAXIMA(code);
+	struct table_values values;
 
-	assert(from <= to && to < TABLE_ROWS);
 	*ret_here = (struct row_set){{0}};
-	if (index < 0)
+	if (series < 0)
 		return 0;
-	*ret_here = table->series[index].here;
-	begin_samples(&w, &table->series[index], ret);
+	*ret_here = table->series[series].here;
+	begin_samples(table, (uint32_t)series, from, to, ret);
 	for (unsigned metric = 0; metric < table->metrics; metric++) {
-		w.claimed = (struct row_set){{0}};
-		fill(&w, (uint32_t)index * table->metrics + metric, w.sum);
-		if (code == SERIES_TOTAL)
-			add_processes(&w, metric);
-		set_values(
-			&w, metric, boot_ns, metric_is_age(metric) && !SERIES_IS_MAXIMA(code), ret);
+		table_read(table, (uint32_t)series, metric, from, to, &values);
+		set_values(&values, metric, metric_is_age(metric) && !maxima ? boot_ns : NULL, from,
+			to, ret);
 	}
-	return SERIES_IS_MAXIMA(code) ? add_average(table, code, boot_ns, from, to, ret) : 0;
+	return maxima ? add_average(table, code, boot_ns, from, to, ret) : 0;
 }

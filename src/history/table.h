@@ -115,6 +115,26 @@ bool table_sort(struct table *table);
 /** Number of the series with a code, or -1. */
 int64_t table_find(const struct table *table, uint32_t code);
 
+/** Values of a metric of a series over rows of a table. */
+struct table_values {
+	bool steady;		    /**< The same value in all rows wanted: that of the first. */
+	int64_t values[TABLE_ROWS]; /**< By row of the table. */
+};
+
+/**
+ * Rebuild the values of one metric of a series that is no maximum. Where it is not present the
+ * value is anything. Ages are still instants.
+ *
+ * @series    Number of the series in the table.
+ * @from, @to Rows wanted, both included.
+ */
+void table_read(const struct table *table, uint32_t series, unsigned metric, unsigned from,
+	unsigned to, struct table_values *ret);
+
+/** The presence that holds for a row of a series; NULL when there is none. */
+const struct table_presence *table_presence_at(
+	const struct table *table, uint32_t series, unsigned row);
+
 /**
  * Rebuild the samples of one series.
  *

@@ -19,7 +19,12 @@
 
 static struct history *open_history(int64_t retention_ns, int64_t interval_ns, size_t bytes)
 {
-	struct history_options options = {retention_ns, interval_ns, bytes};
+	struct history_options options = {
+		.retention_ns = retention_ns,
+		.interval_ns = interval_ns,
+		.bytes = bytes,
+		.tiers = {{.retention_ns = -1}, {.retention_ns = -1}},
+	};
 	struct history *history = NULL;
 
 	assert_int_equal(history_open(&options, &history, NULL), 0);
@@ -184,8 +189,12 @@ static void the_retention_ends_samples(void **state)
 		put(h, t, i * S, i * S, i, 0, NULL, NULL);
 	assert_int_equal(rss_at(h, t, NULL, 0), 8);
 	assert_int_equal(rss_at(h, ended, NULL, 0), -ENODATA);
+	for (int i = 11; i <= 1000; i++) {
+		put(h, t, i * S, i * S, i, 0, NULL, NULL);
+		assert_int_equal(rss_at(h, t, NULL, 0), i - 2);
+	}
 	history_status(h, &status);
-	assert_int_equal(status.samples, 3);
+	assert_true(status.samples <= 131); /* whole blocks make room */
 	assert_int_equal(status.dropped, 0);
 	history_close(h);
 }
@@ -204,7 +213,7 @@ static void room_for_one_sample_is_enough(void **state)
 
 static void the_limit_of_memory_holds_over_all_tasks(void **state)
 {
-	struct history *h = open_history(0, 0, 256 << 10);
+	struct history *h = open_history(0, 0, 64 << 10);
 	struct history_task *t[8];
 	const char *names[] = {"a", "b", "c"};
 	struct history_status status;
@@ -220,7 +229,7 @@ static void the_limit_of_memory_holds_over_all_tasks(void **state)
 			put(h, t[i], tick * S, tick * S, tick * 31337 * (i + 1),
 				(size_t)(tick + i) % 4, names, NULL);
 			history_status(h, &status);
-			assert_true(status.bytes <= 256 << 10);
+			assert_true(status.bytes <= 64 << 10);
 		}
 	assert_true(status.dropped > 0);
 	assert_int_equal(rss_at(h, t[3], NULL, INT64_MAX), (int64_t)2000 * 31337 * 4);
@@ -330,7 +339,8 @@ static void processes_are_named_while_they_are_kept(void **state)
 	put(h, t, 2 * S, 2 * S, 1, 1, both, NULL);
 	history_processes(h, t, count_name, &names);
 	assert_int_equal(names, 2);
-	put(h, t, 4 * S, 4 * S, 1, 1, both, NULL);
+	for (int i = 3; i < 10; i++)
+		put(h, t, i * S, i * S, 1, 1, both, NULL);
 	names = 0;
 	history_processes(h, t, count_name, &names);
 	assert_int_equal(names, 1);
@@ -343,11 +353,11 @@ static void a_full_history_allocates_nothing(void **state)
 	struct history_task *t = get_task(h, "t");
 	const char *names[] = {"a", "b", "c"};
 
-	for (int i = 1; i <= 200; i++)
+	for (int i = 1; i <= 2000; i++)
 		put(h, t, i * S, i * S, i, 3, names, NULL);
 
 	size_t before = mallinfo2().uordblks;
-	for (int i = 201; i <= 400; i++)
+	for (int i = 2001; i <= 4000; i++)
 		put(h, t, i * S, i * S, i, 3, names, NULL);
 	assert_int_equal(mallinfo2().uordblks, before);
 	history_close(h);
