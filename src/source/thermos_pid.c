@@ -178,7 +178,7 @@ static int check_facts(
 	if (distance > THERMOS_START_TOLERANCE_NS)
 		return tally_refuse(err, -ESTALE,
 			"it was started %" PRId64 " s %s than the checkpoint says",
-			distance / NS_PER_S,
+			(distance + NS_PER_S / 2) / NS_PER_S,
 			identity_wall_ns(facts->start_ns) < claim->start_wall_ns ? "earlier"
 										 : "later");
 	if (!uid_fits(claim, facts->uid, facts->euid))

@@ -96,9 +96,9 @@ static void say_twice(const struct listing *listing, const struct thermos_task *
 	listing->root->said_twice = true;
 	thermos_task_show(task, shown);
 	log_say(listing->source->log, TALLY_LOG_WARN,
-		"task %s is both below %s/%s and below %s/%s: the second is ignored", shown,
-		task->root->place->base.path, task->root->path, listing->root->place->base.path,
-		listing->root->path);
+		"task %s is in %s/%s and again in %s/%s: the second is ignored", shown,
+		task->root->place->base.path, task->root->active.path,
+		listing->root->place->base.path, listing->root->active.path);
 }
 
 /* 0 and no task: it is to be ignored. */
