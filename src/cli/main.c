@@ -9,12 +9,13 @@
  *     help.c         `tally help`, --help and --version, from the same tables
  *     run.c          `tally run`: its options, its files, its beginning and its end
  *       supervise.c  signals, the time limit, and waiting for the end
+ *       finish.c     the last samples
  *       limit.c      ends what runs longer than it may
  *       live.c       the line at the foot of the terminal
- *       record.c     the samples: peaks, and the rows of --csv
+ *       record.c     the samples: peaks, and the rows of --csv (csv.c)
  *       report.c     what it says at the end; report_json.c for --json
  *     show.c         `tally show`: the tasks there are
- *       tasks_json.c the same as JSON
+ *       show_table.c as tables; tasks_json.c as JSON
  *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
  *       observe_check.c what its options mean, and its sockets
  *       daemon_*.c   its supervisor, its log, its rights, its pid file
@@ -22,6 +23,7 @@
  *       checks.c     the checks
  *     output.c       files that are written whole or not at all
  *     format.c       figures as people read them
+ *     table.c        text in columns; json.c for JSON
  *     terminal.c     what the terminal can do
  */
 #include <errno.h>

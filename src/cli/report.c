@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/attr.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "cli/format.h"
 #include "cli/terminal.h"
 
 #define EXIT_TIME_LIMIT 124
+
+/* Disk figures older than this say so. */
+#define DISK_AGE_TOLD_NS (5 * NS_PER_S)
 
 static int64_t larger(int64_t a, int64_t b)
 {
@@ -167,6 +171,13 @@ static void disk_entry(const struct report *report, struct entry *entry)
 	text_show(folder, sizeof(folder), report->run->sandbox);
 	snprintf(entry->note, sizeof(entry->note), "in %s entries of %s",
 		metric_text(report, TALLY_DISK_FILES, files), folder);
+
+	const struct tally_sample *sample = sample_of(report);
+	size_t used = strlen(entry->note);
+	if (tally_sample_has(sample, TALLY_DISK_AGE) &&
+		sample->value[TALLY_DISK_AGE] >= DISK_AGE_TOLD_NS)
+		snprintf(entry->note + used, sizeof(entry->note) - used, ", %s ago",
+			metric_text(report, TALLY_DISK_AGE, files));
 }
 
 static const struct {

@@ -48,6 +48,9 @@ int supervise_begin(struct run *run, struct tally_error *err);
  */
 void supervise(struct run *run);
 
+/** Take the last samples; blocks for a moment, until they hold all that the dead had consumed. */
+void finish(struct run *run);
+
 /** Signal every live pid of the task. */
 void limit_signal(struct run *run, int signal);
 

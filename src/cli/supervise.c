@@ -219,6 +219,5 @@ void supervise(struct run *run)
 			handle_all(run);
 	}
 	live_hide(&run->live);
-	tally_monitor_stop(run->monitor);
-	tally_monitor_tick(run->monitor, NULL);
+	finish(run);
 }

@@ -234,14 +234,16 @@ def test_the_csv_has_what_the_history_has_long_forgotten(tally, tmp_path):
     assert times == sorted(times)
 
 
-def test_disk_usage_of_the_sandbox_is_in_the_report(tally, tmp_path):
+@pytest.mark.parametrize("seconds", [0, 0.4])
+def test_disk_usage_is_that_which_the_command_left_behind(tally, tmp_path, seconds):
     sandbox = tmp_path / "sandbox"
     sandbox.mkdir()
-    (sandbox / "file").write_bytes(b"x" * (1 << 20))
-    report = tally.report(tmp_path, "sleep", "1", options=[
-        "--sandbox", sandbox, "--disk-interval", "100ms", "--interval", "100ms"])
+    report = tally.report(tmp_path, "sh", "-c",
+                          f"head -c 1M /dev/zero > {sandbox}/file; sync; sleep {seconds}",
+                          options=["--sandbox", sandbox])
     assert 1 << 20 <= report["disk_bytes"] < 2 << 20
     assert report["disk_files"] == 2
+    assert report["disk_age_seconds"] < report["wall_seconds"] + 5
 
 
 # -- what outlives the command -------------------------------------------------------------------
