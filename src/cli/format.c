@@ -104,6 +104,7 @@ static const char *const reasons[TALLY_REASON_COUNT] = {
 	[TALLY_REASON_TASK_ONLY] = "of the task only",
 	[TALLY_REASON_LIMIT] = "limit reached",
 	[TALLY_REASON_NOT_STORED] = "not in this history",
+	[TALLY_REASON_NOT_SHARED] = "not shown to others",
 };
 
 const char *format_reason(enum tally_reason reason)
