@@ -301,5 +301,5 @@ const struct check checks[] = {
 	{"delay accounting", look_at_delays},
 	{"fanotify", look_at_fanotify},
 	{"disk", look_at_disk},
-	{NULL, NULL},
+	{.name = NULL},
 };

@@ -22,7 +22,7 @@ struct doctor_options {
 static const struct option_row options[] = {
 	{"json", 'j', OPTION_FLAG, NULL, offsetof(struct doctor_options, json),
 		"write JSON instead of text"},
-	{NULL},
+	{.name = NULL},
 };
 
 static const char *const status_words[] = {

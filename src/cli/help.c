@@ -104,7 +104,7 @@ int help_version(void)
 	return 0;
 }
 
-static const struct option_row no_options[] = {{NULL}};
+static const struct option_row no_options[] = {{.name = NULL}};
 
 static int run_help(int argc, char **argv)
 {

@@ -63,22 +63,15 @@ static void PRINTF_LIKE(2, 0) say(const struct command_line *line, const char *f
 	fprintf(stderr, "tally %s: %s\n", line->command->name, shown);
 }
 
-static int PRINTF_LIKE(3, 0)
-	refuse(const struct command_line *line, int index, const char *format, va_list args)
-{
-	say(line, format, args);
-	if (index > 0)
-		point_at(line, index);
-	return EXIT_USAGE;
-}
-
 int line_refuse(const struct command_line *line, int index, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	refuse(line, index, format, args);
+	say(line, format, args);
 	va_end(args);
+	if (index > 0)
+		point_at(line, index);
 	return EXIT_USAGE;
 }
 
@@ -87,12 +80,14 @@ int line_refuse_option(const struct command_line *line, const char *name, const 
 	int number = 0;
 	va_list args;
 
+	va_start(args, format);
+	say(line, format, args);
+	va_end(args);
 	while (line->command->options[number].name &&
 		strcmp(line->command->options[number].name, name) != 0)
 		number++;
-	va_start(args, format);
-	refuse(line, line->where[number], format, args);
-	va_end(args);
+	if (line->where[number] > 0)
+		point_at(line, line->where[number]);
 	return EXIT_USAGE;
 }
 

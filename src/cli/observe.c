@@ -53,7 +53,7 @@ static const struct option_row options[] = {
 		"text, journal or json (default: journal where standard error is the journal's, else text)"},
 	{"no-seccomp", 0, OPTION_FLAG, NULL, AT(no_seccomp),
 		"do without the filter that forbids us to start programs, signal or trace"},
-	{NULL},
+	{.name = NULL},
 };
 
 static int open_signals(struct observer *o, struct tally_error *err)

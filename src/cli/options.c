@@ -15,7 +15,7 @@ enum { COMMON_HELP, COMMON_VERSION, COMMON_COUNT };
 const struct option_row options_common[] = {
 	[COMMON_HELP] = {"help", 'h', OPTION_FLAG, NULL, 0, "show this help and exit"},
 	[COMMON_VERSION] = {"version", 'V', OPTION_FLAG, NULL, 0, "show the version and exit"},
-	{NULL},
+	{.name = NULL},
 };
 
 /* The walk over the words. */

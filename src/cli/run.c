@@ -39,7 +39,7 @@ static const struct option_row options[] = {
 	{"csv", 0, OPTION_FILE, "FILE", AT(csv),
 		"write every sample of the task and its processes as CSV"},
 	{"quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "no live line and no report on the terminal"},
-	{NULL},
+	{.name = NULL},
 };
 
 /* What is done in main's order; on failure the ones that were done are undone in reverse. */

@@ -34,7 +34,7 @@ static const struct option_row options[] = {
 	{"at", 0, OPTION_TIME, "TIME", AT(at_wall_ns), "show an instant of the past"},
 	{"collector", 'c', OPTION_STRING, "NAME", AT(collector), HELP_COLLECTOR},
 	{"pss", 0, OPTION_FLAG, NULL, AT(pss), HELP_PSS},
-	{NULL},
+	{.name = NULL},
 };
 
 static int open_monitor(

@@ -181,19 +181,20 @@ static void watch(struct source_pids *s, struct pid_task *task, size_t place, in
 static int identify(struct source_pids *s, pid_t pid, int *ret_pidfd, int64_t *ret_start_ns,
 	struct tally_error *err)
 {
-	*ret_pidfd = s->elsewhere ? -1 : pidfd_open(pid, 0);
-	if (*ret_pidfd < 0 && !s->elsewhere && errno == ESRCH)
-		return tally_refuse(err, -ESRCH, "there is no process %d", (int)pid);
-	if (*ret_pidfd < 0 && !s->elsewhere && (errno == EINVAL || errno == ENOENT))
+	CLEANUP_CLOSE int pidfd = s->elsewhere ? -1 : pidfd_open(pid, 0);
+	int code = pidfd < 0 && !s->elsewhere ? errno : 0;
+
+	if (code == EINVAL || code == ENOENT)
 		return tally_refuse(
 			err, -EINVAL, "%d is a thread; name the process it belongs to", (int)pid);
 
-	int r = identity_start_ns(s->procfs, pid, ret_start_ns);
-	if (r < 0)
-		cleanup_close(ret_pidfd);
+	int r = code == ESRCH ? -ESRCH : identity_start_ns(s->procfs, pid, ret_start_ns);
 	if (r == -ESRCH)
 		return tally_refuse(err, r, "there is no process %d", (int)pid);
-	return r < 0 ? tally_fail(err, r, "cannot read %s/%d/stat", s->procfs, (int)pid) : 0;
+	if (r < 0)
+		return tally_fail(err, r, "cannot read %s/%d/stat", s->procfs, (int)pid);
+	*ret_pidfd = take_fd(&pidfd);
+	return 0;
 }
 
 static bool follows(const struct pid_task *task, const char *process, pid_t pid, int64_t start_ns)
@@ -210,15 +211,13 @@ int source_pid_add(struct source *source, const char *task_id, const char *proce
 {
 	struct source_pids *s = pids_of(source);
 	CLEANUP_CLOSE int pidfd = -1;
-	int64_t start_ns;
+	int64_t start_ns = 0;
 
 	if (!*task_id || !*process)
 		return tally_refuse(err, -EINVAL, "a task and a process need a name");
 	int r = identify(s, pid, &pidfd, &start_ns, err);
-	if (r < 0) {
-		pidfd = -1;
+	if (r < 0)
 		return r;
-	}
 
 	struct pid_task *task = task_get(s, task_id);
 	if (task && follows(task, process, pid, start_ns))

@@ -18,7 +18,7 @@ static const struct option_row rows[] = {
 	{"quiet", 'q', OPTION_FLAG, NULL, offsetof(struct values, quiet), "a flag"},
 	{"wait", 'w', OPTION_FLAG, NULL, offsetof(struct values, wait), "a flag"},
 	{"source", 0, OPTION_LIST, "SPEC", offsetof(struct values, sources), "a list"},
-	{NULL},
+	{.name = NULL},
 };
 
 static const struct command runs = {.name = "runs",
