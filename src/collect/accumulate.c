@@ -157,6 +157,44 @@ void account_settle(
 	account->fresh = (struct cohort){0};
 }
 
+/* The sum of both modes is what counts; then the share of user time, if neither has to fall. */
+static void raise_cpu(const int64_t target[COUNT_MODES], int64_t share[COUNT_MODES])
+{
+	int64_t sum = at_least(
+		share[COUNT_USER] + share[COUNT_SYSTEM], target[COUNT_USER] + target[COUNT_SYSTEM]);
+	int64_t user = at_least(target[COUNT_USER], share[COUNT_USER]);
+
+	share[COUNT_USER] = at_most(user, sum - share[COUNT_SYSTEM]);
+	share[COUNT_SYSTEM] = sum - share[COUNT_USER];
+}
+
+void account_reap(struct account *account, const struct usage *usage,
+	const int64_t totals[COUNT_ALL], const int64_t growth[COUNT_REAPED],
+	int64_t lost[COUNT_ALL])
+{
+	int64_t share[COUNT_ALL], target[COUNT_ALL];
+
+	account_settle(account, growth, lost);
+	for (int i = 0; i < COUNT_REAPED; i++)
+		lost[i] += account->old.total[i];
+	for (int i = 0; i < COUNT_ALL; i++) {
+		share[i] = usage->total[i] - account->base[i];
+		target[i] = totals[i] - account->base[i];
+		if (i >= COUNT_REAPED)
+			target[i] -= account->below[i - COUNT_REAPED];
+	}
+	raise_cpu(target, share);
+	for (int i = 0; i < COUNT_ALL; i++)
+		lost[i] += i < COUNT_MODES ? share[i] : at_least(share[i], target[i]);
+	account_join(account, usage);
+}
+
+void account_leave(struct account *account, const struct usage *usage, int64_t lost[COUNT_ALL])
+{
+	lose(account, usage, lost);
+	account_join(account, usage);
+}
+
 int64_t account_share(const struct account *account, const struct usage *usage, enum count count)
 {
 	int64_t share = usage->total[count] - account->base[count];

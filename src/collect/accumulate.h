@@ -111,6 +111,21 @@ void account_vanish(const struct account *account, const struct usage *usage,
 void account_settle(
 	struct account *account, const int64_t growth[COUNT_REAPED], int64_t lost[COUNT_ALL]);
 
+/**
+ * The member has been reaped by the caller, who knows its final figures. Its account is then closed.
+ *
+ * @totals  Final figures, with those of all that it reaped itself: COUNT_ALL values; one that is
+ *          not known is 0.
+ * @growth  Of totals since `usage` was read.
+ * @lost    Added to: COUNT_ALL values. Never less than the member gave so far.
+ */
+void account_reap(struct account *account, const struct usage *usage,
+	const int64_t totals[COUNT_ALL], const int64_t growth[COUNT_REAPED],
+	int64_t lost[COUNT_ALL]);
+
+/** The member has moved out of the group: what it gave so far stays there. Closes its account. */
+void account_leave(struct account *account, const struct usage *usage, int64_t lost[COUNT_ALL]);
+
 /** What a member gives to its group's total in one counter. */
 int64_t account_share(const struct account *account, const struct usage *usage, enum count count);
 

@@ -53,6 +53,7 @@ void members_done(struct members *members)
 		free(m);
 	}
 	free(members->order);
+	free(members->spare);
 	pid_table_done(&members->table);
 	*members = (struct members){0};
 }
@@ -128,6 +129,7 @@ struct membership *member_join(
 	if (!membership)
 		return NULL;
 	*membership = (struct membership){
+		.member = member,
 		.group = group,
 		.why = (uint8_t)why,
 		.next = member->groups,
@@ -157,6 +159,14 @@ static void unlink_from_gone(struct members *members)
 	}
 }
 
+static void drop_entry(struct members *members, struct member *member)
+{
+	struct pid_entry *entry = pid_table_find(&members->table, member->pid);
+
+	if (entry && entry->member == member)
+		pid_table_remove(&members->table, entry);
+}
+
 void members_compact(struct members *members)
 {
 	size_t kept = 0;
@@ -166,10 +176,12 @@ void members_compact(struct members *members)
 	for (size_t i = 0; i < members->count; i++) {
 		struct member *member = members->order[i];
 
-		if (member->gone)
-			release(members, member);
-		else
+		if (!member->gone) {
 			members->order[kept++] = member;
+			continue;
+		}
+		drop_entry(members, member);
+		release(members, member);
 	}
 	members->count = kept;
 }
@@ -189,24 +201,36 @@ static void place(struct member *member, uint32_t pass, struct member **stack, s
 		order[(*count)++] = stack[--depth];
 }
 
-int members_reorder(struct members *members, uint32_t pass)
+/* Room for the new order and for a line of ancestors; kept for the next time. */
+static int reserve_spare(struct members *members)
 {
-	size_t count = 0;
-	struct member **order = malloc(2 * (members->capacity + 1) * sizeof(struct member *));
-
-	if (!order)
+	if (members->spare_capacity >= members->capacity)
+		return 0;
+	void *spare = reallocarray(members->spare, 2 * members->capacity, sizeof(*members->order));
+	if (!spare)
 		return -ENOMEM;
-	for (size_t i = 0; i < members->count; i++)
-		member_link(members, members->order[i]);
-	for (size_t i = 0; i < members->count; i++)
-		place(members->order[i], pass, order + members->capacity, members->count, order,
-			&count);
-	memcpy(members->order, order, count * sizeof(*order));
-	free(order);
+	members->spare = spare;
+	members->spare_capacity = members->capacity;
 	return 0;
 }
 
-static void leave(struct members *members, struct member *member, uint32_t group)
+int members_reorder(struct members *members, uint32_t pass)
+{
+	size_t count = 0;
+	int r = reserve_spare(members);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < members->count; i++)
+		member_link(members, members->order[i]);
+	for (size_t i = 0; i < members->count; i++)
+		place(members->order[i], pass, members->spare + members->spare_capacity,
+			members->count, members->spare, &count);
+	memcpy(members->order, members->spare, count * sizeof(*members->order));
+	return 0;
+}
+
+void member_leave(struct members *members, struct member *member, uint32_t group)
 {
 	for (struct membership **at = &member->groups; *at; at = &(*at)->next) {
 		struct membership *membership = *at;
@@ -220,23 +244,11 @@ static void leave(struct members *members, struct member *member, uint32_t group
 	}
 }
 
-static void become_stranger(struct members *members, struct member *member)
+void member_retire(struct members *members, struct member *member)
 {
 	struct pid_entry *entry = pid_table_find(&members->table, member->pid);
 
 	if (entry && entry->member == member)
 		entry->member = NULL;
 	member->gone = true;
-}
-
-void members_forget_group(struct members *members, uint32_t group)
-{
-	for (size_t i = 0; i < members->count; i++) {
-		struct member *member = members->order[i];
-
-		leave(members, member, group);
-		if (!member->groups)
-			become_stranger(members, member);
-	}
-	members_compact(members);
 }

@@ -44,6 +44,9 @@ enum figure {
 
 /** A member's place in one group. */
 struct membership {
+	struct member *member;
+	struct membership *next;	  /**< Of the same member. */
+	struct membership *next_in_group; /**< Of the same group. */
 	uint32_t group;
 	uint8_t why;	 /**< enum why */
 	bool left;	 /**< It has moved out of the cgroup: it counts no more. */
@@ -52,7 +55,6 @@ struct membership {
 	uint32_t listed; /**< Pass whose cgroup.procs had it last. */
 	int64_t since_ticks; /**< When the root above it was added: it was adopted if older. */
 	struct account account;
-	struct membership *next; /**< Of the same member. */
 };
 
 /** What a thread had when it was last read. */
@@ -71,37 +73,41 @@ struct many_threads {
 	bool without_times;	    /**< Some thread has no schedstat. */
 };
 
-/** A process that is followed. */
+/** A process that is followed. What a pass looks at while it is idle comes first. */
 struct member {
-	pid_t pid, parent_pid, session;
-	struct member *parent; /**< The member that is its parent, or NULL. */
-	struct membership *groups;
-	int64_t start_ticks;
-	uint32_t seen;	 /**< Pass whose listing had it last. */
-	uint32_t placed; /**< For members_order(). */
-
-	bool gone;	   /**< Vanished in this pass. */
-	bool known;	   /**< Its stat was read at least once. */
-	bool detailed;	   /**< Its other files were. */
-	bool owed;	   /**< Its other files are due: the budget of a pass was spent. */
-	bool threads_owed; /**< Its threads are due. */
-	bool linked;	   /**< `parent` was looked up. */
-	bool headless;	   /**< Its main thread has ended before others. */
-	bool quick;	   /**< The file to keep open is schedstat, not stat. */
-	bool unproven;	   /**< fd was opened and its owner not confirmed by stat yet. */
-	bool denied;	   /**< No descriptor was left for it. */
-	int fd;		   /**< Kept descriptor of schedstat or stat, or -1. */
-	pid_t face;	   /**< Thread that shows its memory when it is headless, or 0. */
+	pid_t pid;
+	uint32_t seen;		 /**< Pass whose listing had it last. */
+	int fd;			 /**< Kept descriptor of schedstat or stat, or -1. */
+	bool gone;		 /**< Vanished in this pass. */
+	bool known;		 /**< Its stat was read at least once. */
+	bool detailed;		 /**< Its other files were. */
+	bool owed;		 /**< Its other files are due: the budget of a pass was spent. */
+	bool linked;		 /**< `parent` was looked up. */
+	bool quick;		 /**< The file to keep open is schedstat, not stat. */
+	bool unproven;		 /**< fd was opened and its owner not confirmed by stat yet. */
+	bool grew;		 /**< `growth` is not all zero. */
+	bool unset;		 /**< One of its memberships is. */
+	bool threads_owed;	 /**< Its threads are due. */
+	bool accounted;		 /**< It is gone, and its groups know. */
+	bool denied;		 /**< No descriptor was left for it. */
+	bool headless;		 /**< Its main thread has ended before others. */
+	bool pss_asked;		 /**< Its pss was read, or refused. */
+	int64_t run_ns, wait_ns; /**< Schedstat of its main thread. */
+	struct member *parent;	 /**< The member that is its parent, or NULL. */
 	uint64_t stat_hash;
-	int64_t run_ns, wait_ns;   /**< Schedstat of its main thread. */
-	int64_t run_ns_all;	   /**< CPU time of all its threads as far as they were added up. */
-	struct many_threads *many; /**< NULL: it never had more than one. */
 
+	struct membership *groups;
+	pid_t parent_pid, session;
+	pid_t face;	 /**< Thread that shows its memory when it is headless, or 0. */
+	uint32_t placed; /**< For members_reorder(). */
+	int64_t start_ticks;
 	char state;
 	char comm[PROC_COMM_SIZE];
 	int64_t nice, threads, virtual_bytes, rss_bytes, shared_bytes, swap_bytes, pss_bytes, fds;
-	int64_t cpu_ns[COUNT_MODES]; /**< Of its own. */
 	uint8_t reason[FIGURE_COUNT];
+	int64_t cpu_ns[COUNT_MODES]; /**< Of its own. */
+	int64_t run_ns_all;	   /**< CPU time of all its threads as far as they were added up. */
+	struct many_threads *many; /**< NULL: it never had more than one. */
 
 	struct usage usage;
 	int64_t growth[COUNT_REAPED]; /**< Of usage.reaped since the pass before. */
@@ -112,6 +118,8 @@ struct members {
 	struct pid_table table;
 	struct member **order; /**< Parents first. */
 	size_t count, capacity;
+	struct member **spare; /**< For members_reorder(). */
+	size_t spare_capacity;
 	size_t fds; /**< Descriptors kept by members. */
 	struct member *free_members;
 	struct membership *free_memberships;
@@ -133,13 +141,20 @@ struct membership *member_join(
 /** Find its parent among the members. */
 void member_link(struct members *members, struct member *member);
 
-/** Drop the members that are gone, keeping the order. Their entries must be gone or cut off. */
+/** Take a member out of a group; its membership must not be in the group's list any more. */
+void member_leave(struct members *members, struct member *member, uint32_t group);
+
+/** Cut a process that is in no group any more off its entry: it is a stranger, and gone. */
+void member_retire(struct members *members, struct member *member);
+
+/** Drop the members that are gone, and their entries, keeping the order. */
 void members_compact(struct members *members);
 
-/** Restore the order after a parent became a member later than its child; links all. */
+/**
+ * Restore the order after a process became a member later than its child; links all.
+ *
+ * @return  0 or -ENOMEM: the order is then what it was.
+ */
 int members_reorder(struct members *members, uint32_t pass);
-
-/** Take all members out of a group. Those in no other become strangers. */
-void members_forget_group(struct members *members, uint32_t group);
 
 #endif

@@ -20,6 +20,7 @@ struct pid_entry {
 	pid_t parent, session;
 	uint32_t seen;	   /**< Pass whose listing had it last. */
 	uint32_t resolved; /**< Pass that decided where it belongs; 0: not yet. */
+	uint32_t born;	   /**< Pass that saw it first. */
 	uint64_t inode;	   /**< Of its directory in /proc; 0: not known. */
 	int64_t start_ticks;
 	struct member *member; /**< NULL: a stranger. */

@@ -20,6 +20,9 @@ struct proc_root {
 	bool real;	 /**< The kernel's own: a kept descriptor answers ESRCH after the end. */
 	bool fd_counts;	 /**< st_size of PID/fd is the number of descriptors (since Linux 6.2). */
 	bool run_times;	 /**< PID/schedstat holds figures (CONFIG_SCHED_INFO). */
+	bool ranged;	 /**< A part of the processes can be listed: proc_list_range(). */
+	int loadavg;	 /**< Kept descriptor of loadavg, or -1. */
+	int64_t offset;	 /**< Position in the directory behind pid P, less P. */
 	int64_t tick_ns; /**< Unit of the times in stat. */
 	int64_t page_bytes;
 	char *text;    /**< Buffer of the last proc_read(), proc_reread(). */
@@ -57,8 +60,24 @@ int64_t proc_count_fds(const struct proc_root *root, pid_t pid, pid_t tid);
 /** Receives one process or thread, with the inode number of its directory. */
 typedef void proc_list_fn(void *context, pid_t pid, uint64_t inode);
 
-/** List all processes. @return 0 or negative errno. */
-int proc_list(const struct proc_root *root, proc_list_fn *visit, void *context);
+/** List all processes. @return 0 or negative errno. Learns whether proc_list_range() works. */
+int proc_list(struct proc_root *root, proc_list_fn *visit, void *context);
+
+/**
+ * Pid that was given out last, or negative errno where it cannot be known: /proc/loadavg has it
+ * as its last word, for the pid namespace of the reader.
+ */
+pid_t proc_last_pid(const struct proc_root *root);
+
+/**
+ * List the processes with a pid above `after` up to `last`.
+ *
+ * Where the position of a pid in the directory is the pid plus a constant, as on every Linux so
+ * far, what was forked since an instant is listed without the thousands that were there before:
+ * listing one costs nearly as much as reading a file of it. Call only when root->ranged.
+ */
+int proc_list_range(
+	const struct proc_root *root, pid_t after, pid_t last, proc_list_fn *visit, void *context);
 
 /** List the threads of a process. @return 0 or negative errno. */
 int proc_list_threads(const struct proc_root *root, pid_t pid, proc_list_fn *visit, void *context);

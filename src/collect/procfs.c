@@ -59,6 +59,7 @@ static int procfs_open(
 	procfs->pss = options->pss;
 	procfs->fd_limit = fd_limit(options);
 	procfs->pass = 1;
+	procfs->all_listed = 1;
 	*ret = &procfs->collector;
 	return 0;
 }
@@ -69,6 +70,8 @@ static void procfs_close(struct collector *collector)
 
 	members_done(&procfs->members);
 	proc_root_close(&procfs->root);
+	for (size_t i = 0; i < procfs->group_capacity; i++)
+		cgroup_tree_close(procfs->groups[i].cgroups);
 	free(procfs->groups);
 	free(procfs->newcomers);
 	free(procfs->walk);
@@ -91,19 +94,33 @@ static int group_add(struct collector *collector, uint32_t group, struct tally_e
 			(capacity - procfs->group_capacity) * sizeof(*procfs->groups));
 		procfs->group_capacity = capacity;
 	}
-	procfs->groups[group] = (struct group){0};
+	procfs->groups[group] = (struct group){.dirty = true};
 	memset(procfs->groups[group].reason, REASON_NONE, FIGURE_COUNT);
 	return 0;
 }
 
-static void group_remove(struct collector *collector, uint32_t group)
+static void group_remove(struct collector *collector, uint32_t number)
 {
 	struct procfs *procfs = of(collector);
+	struct group *group = &procfs->groups[number];
 
-	members_forget_group(&procfs->members, group);
-	if (procfs->groups[group].subreaper)
-		procfs->subreapers--;
-	procfs->groups[group] = (struct group){0};
+	for (struct membership *m = group->first, *next; m; m = next) {
+		struct member *member = m->member;
+
+		next = m->next_in_group;
+		member_leave(&procfs->members, member, number);
+		if (!member->groups) {
+			member_retire(&procfs->members, member);
+			procfs->any_gone = true;
+		}
+	}
+	for (int i = 0; i < GHOST_COUNT; i++)
+		if (procfs->ghosts[i].group == number)
+			procfs->ghosts[i].pid = 0;
+	procfs->subreapers -= group->subreaper != 0;
+	procfs->cgroups -= group->cgroups != NULL;
+	cgroup_tree_close(group->cgroups);
+	*group = (struct group){0};
 }
 
 static int root_add_pid(struct procfs *procfs, uint32_t group, const struct collect_root *root,
@@ -132,20 +149,52 @@ static int root_add_pid(struct procfs *procfs, uint32_t group, const struct coll
 	return 0;
 }
 
+static int root_add_cgroup(struct procfs *procfs, uint32_t number, const struct collect_root *root,
+	struct tally_error *err)
+{
+	struct group *group = &procfs->groups[number];
+
+	if (!root->cgroup)
+		return tally_refuse(err, -ENOTSUP,
+			"the procfs collector finds a cgroup by its path, and none was given");
+	if (group->cgroups)
+		return tally_refuse(err, -ENOTSUP,
+			"the procfs collector follows one cgroup per process, and this one has one");
+	int r = cgroup_tree_open(root->cgroup, root->cgroup_id, &group->cgroups, err);
+	if (r < 0)
+		return r;
+	group->cgroup_since_ticks = clock_boot_ns() / procfs->root.tick_ns;
+	group->adopting = procfs->adopting = true;
+	procfs->cgroups++;
+	return 0;
+}
+
+static void set_subreaper(struct procfs *procfs, struct group *group, pid_t subreaper)
+{
+	procfs->subreapers += (subreaper != 0) - (group->subreaper != 0);
+	group->subreaper = subreaper;
+}
+
 static int root_add(struct collector *collector, uint32_t group, const struct collect_root *root,
 	struct tally_error *err)
 {
 	struct procfs *procfs = of(collector);
+	int r = root->pid ? root_add_pid(procfs, group, root, err)
+			  : root_add_cgroup(procfs, group, root, err);
 
-	if (!root->pid)
-		return tally_refuse(
-			err, -ENOTSUP, "the procfs collector cannot follow a cgroup yet");
-	int r = root_add_pid(procfs, group, root, err);
-	if (r == 0 && root->subreaper) {
-		procfs->subreapers += !procfs->groups[group].subreaper;
-		procfs->groups[group].subreaper = root->subreaper;
-	}
+	if (r == 0 && root->subreaper)
+		set_subreaper(procfs, &procfs->groups[group], root->subreaper);
 	return r;
+}
+
+/* Forget who has ended, and after a listing of all the strangers that it did not have. */
+static void clean_up(struct procfs *procfs)
+{
+	if (procfs->any_gone)
+		members_compact(&procfs->members);
+	procfs->any_gone = false;
+	if (procfs->all_listed == procfs->pass)
+		pid_table_sweep(&procfs->members.table, procfs->pass);
 }
 
 static int pass(struct collector *collector, struct tally_error *err)
@@ -159,8 +208,7 @@ static int pass(struct collector *collector, struct tally_error *err)
 		return tally_fail(err, r, "cannot list the processes of this machine");
 	procfs_read(procfs);
 	procfs_sum(procfs);
-	pid_table_sweep(&procfs->members.table, procfs->pass);
-	members_compact(&procfs->members);
+	clean_up(procfs);
 	if (procfs->out_of_memory)
 		return tally_fail(err, -ENOMEM, "cannot follow new processes");
 	return 0;
@@ -178,9 +226,10 @@ static const char *why_word(enum why why)
 	return words[why];
 }
 
-static void show(struct procfs *procfs, const struct member *member,
-	const struct membership *membership, collect_member_fn *visit, void *context)
+static void show(struct procfs *procfs, const struct membership *membership,
+	collect_member_fn *visit, void *context)
 {
+	const struct member *member = membership->member;
 	struct collect_member shown = {
 		.pid = member->pid,
 		.parent = member->parent_pid,
@@ -199,13 +248,9 @@ static void members(
 {
 	struct procfs *procfs = of(collector);
 
-	for (size_t i = 0; i < procfs->members.count; i++) {
-		const struct member *member = procfs->members.order[i];
-		const struct membership *membership = member_in(member, group);
-
-		if (membership && !membership->left)
-			show(procfs, member, membership, visit, context);
-	}
+	for (const struct membership *m = procfs->groups[group].first; m; m = m->next_in_group)
+		if (!m->left && !m->member->gone)
+			show(procfs, m, visit, context);
 }
 
 static void status(struct collector *collector, struct collect_status *ret)
@@ -228,5 +273,6 @@ const struct collector_ops collector_procfs = {
 	.root_add = root_add,
 	.pass = pass,
 	.members = members,
+	.reaped = procfs_reaped,
 	.status = status,
 };

@@ -40,11 +40,15 @@ static bool summed_by_thread(const struct member *member)
 static void set_reaped(struct member *member, enum count count, int64_t now)
 {
 	int64_t grown = now - member->usage.reaped[count];
+	bool first = count < COUNT_READ ? !member->known : !member->detailed;
 
 	if (grown <= 0)
 		return;
-	member->growth[count] += grown;
 	member->usage.reaped[count] = now;
+	if (first)
+		return;
+	member->growth[count] += grown;
+	member->grew = true;
 }
 
 static void apply_cpu(struct procfs *procfs, struct member *member, const struct proc_stat *stat)
@@ -117,6 +121,7 @@ void procfs_set_bases(struct member *member)
 		else if (m->why == WHY_ROOT || member->start_ticks < m->since_ticks)
 			account_adopt(&m->account, &member->usage);
 	}
+	member->unset = false;
 }
 
 uint8_t procfs_reason(struct procfs *procfs, struct member *member, ssize_t error)
@@ -125,7 +130,7 @@ uint8_t procfs_reason(struct procfs *procfs, struct member *member, ssize_t erro
 	case ESRCH:
 		/* No such file, or no such process any more? */
 		if (!proc_exists(&procfs->root, member->pid))
-			member->gone = true;
+			procfs_mark_gone(procfs, member);
 		return TALLY_REASON_KERNEL;
 	case EACCES:
 	case EPERM:

@@ -4,41 +4,6 @@
 #include <stdlib.h>
 #include "collect/procfs.h"
 
-static void mark_seen(struct procfs *procfs, struct pid_entry *entry)
-{
-	entry->seen = procfs->pass;
-	if (entry->member)
-		entry->member->seen = procfs->pass;
-}
-
-static void add_newcomer(struct procfs *procfs, pid_t pid, uint64_t inode)
-{
-	if (procfs->newcomer_count == procfs->newcomer_capacity) {
-		size_t capacity = procfs->newcomer_capacity ? procfs->newcomer_capacity * 2 : 64;
-		void *wider = reallocarray(procfs->newcomers, capacity, sizeof(struct newcomer));
-
-		if (!wider) {
-			procfs->out_of_memory = true;
-			return;
-		}
-		procfs->newcomers = wider;
-		procfs->newcomer_capacity = capacity;
-	}
-	procfs->newcomers[procfs->newcomer_count++] = (struct newcomer){pid, inode};
-}
-
-/* A pid whose directory has the inode number it had is the process it was. */
-static void on_listed(void *context, pid_t pid, uint64_t inode)
-{
-	struct procfs *procfs = context;
-	struct pid_entry *entry = pid_table_find(&procfs->members.table, pid);
-
-	if (entry && entry->inode == inode)
-		mark_seen(procfs, entry);
-	else
-		add_newcomer(procfs, pid, inode);
-}
-
 /* Room for the newcomers, and for parents of theirs that were born after the listing. */
 static int make_room(struct procfs *procfs)
 {
@@ -56,10 +21,10 @@ static int make_room(struct procfs *procfs)
 }
 
 /* The pid belongs to another process now: the member lives on until it is accounted for. */
-static void cut_off(struct pid_entry *entry)
+static void cut_off(struct procfs *procfs, struct pid_entry *entry)
 {
 	if (entry->member)
-		entry->member->gone = true;
+		procfs_mark_gone(procfs, entry->member);
 	*entry = (struct pid_entry){.pid = entry->pid};
 }
 
@@ -71,7 +36,7 @@ static bool same_process(struct procfs *procfs, const struct pid_entry *entry)
 {
 	const struct member *member = entry->member;
 
-	if (entry->start_ticks != procfs->stat.start_ticks)
+	if (entry->start_ticks != procfs->stat.start_ticks || (member && member->gone))
 		return false;
 	if (member && member->fd >= 0 && procfs->root.real)
 		return proc_reread(&procfs->root, member->fd) >= 0;
@@ -84,11 +49,13 @@ static struct pid_entry *entry_for(struct procfs *procfs, pid_t pid)
 	struct pid_entry *entry = pid_table_find(table, pid);
 
 	if (entry && !same_process(procfs, entry))
-		cut_off(entry);
+		cut_off(procfs, entry);
 	if (!entry && table->count + 1 >= table->capacity)
 		return NULL;
 	if (!entry)
 		entry = pid_table_add(table, pid);
+	if (!entry->born)
+		entry->born = procfs->pass;
 	return entry;
 }
 
@@ -113,7 +80,7 @@ struct pid_entry *procfs_look_at(struct procfs *procfs, pid_t pid, uint64_t inod
 	entry->start_ticks = procfs->stat.start_ticks;
 	if (inode)
 		entry->inode = inode;
-	mark_seen(procfs, entry);
+	procfs_mark_seen(procfs, entry);
 	return entry;
 }
 
@@ -128,7 +95,7 @@ static struct pid_entry *parent_of(struct procfs *procfs, struct pid_entry *entr
 		struct pid_entry *parent = pid_table_find(&procfs->members.table, entry->parent);
 		pid_t before = entry->parent;
 
-		if (!parent || parent->seen != procfs->pass)
+		if (!parent || !procfs_is_seen(procfs, parent->seen))
 			parent = procfs_look_at(procfs, entry->parent, 0);
 		if (parent && parent != entry && parent->start_ticks <= entry->start_ticks)
 			return parent;
@@ -138,29 +105,41 @@ static struct pid_entry *parent_of(struct procfs *procfs, struct pid_entry *entr
 	return NULL;
 }
 
-struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, uint32_t group,
-	enum why why, int64_t since_ticks)
+static struct member *member_of(struct procfs *procfs, struct pid_entry *entry)
 {
 	struct member *member = entry->member;
 
-	if (!member) {
-		member = member_new(&procfs->members, entry);
-		if (member && procfs->stat.pid == entry->pid)
-			procfs_apply_stat(procfs, member, &procfs->stat);
-		if (entry->resolved)
-			procfs->disordered = true;
-	}
+	if (member)
+		return member;
+	member = member_new(&procfs->members, entry);
+	if (!member)
+		return NULL;
+	if (procfs->stat.pid == entry->pid)
+		procfs_apply_stat(procfs, member, &procfs->stat);
+	/* Its children may have been members before it. */
+	if (entry->resolved)
+		procfs->disordered = true;
+	return member;
+}
+
+struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, uint32_t group,
+	enum why why, int64_t since_ticks)
+{
+	struct member *member = member_of(procfs, entry);
 	struct membership *membership =
 		member ? member_join(&procfs->members, member, group, why) : NULL;
+
 	if (!membership) {
 		procfs->out_of_memory = true;
 		return NULL;
 	}
 	membership->since_ticks = since_ticks;
-	membership->unset = true;
+	membership->unset = member->unset = true;
+	procfs_enlist(procfs, membership);
 	if (member->known)
 		procfs_set_bases(member);
 	procfs->groups[group].started++;
+	procfs->groups[group].dirty = true;
 	return membership;
 }
 
@@ -191,7 +170,7 @@ static void inherit_from_session(struct procfs *procfs, struct pid_entry *entry)
 	struct pid_entry *leader = pid_table_find(&procfs->members.table, entry->session);
 
 	if (leader && leader != entry && leader->member && leader->session == leader->pid &&
-		leader->seen == procfs->pass)
+		procfs_is_seen(procfs, leader->seen))
 		inherit_from(procfs, entry, leader->member, WHY_REPARENTED);
 }
 
@@ -243,8 +222,10 @@ static void look_at_newcomers(struct procfs *procfs)
 		const struct newcomer *newcomer = &procfs->newcomers[i];
 		struct pid_entry *entry = procfs_look_at(procfs, newcomer->pid, newcomer->inode);
 
-		if (entry)
-			resolve(procfs, entry);
+		if (!entry)
+			continue;
+		procfs_prove_ranges(procfs, entry);
+		resolve(procfs, entry);
 	}
 }
 
@@ -252,7 +233,7 @@ static void look_at_newcomers(struct procfs *procfs)
 static void adopt(struct procfs *procfs)
 {
 	for (struct pid_entry *e = NULL; (e = pid_table_next(&procfs->members.table, e));)
-		if (e->seen == procfs->pass)
+		if (procfs_is_seen(procfs, e->seen))
 			resolve(procfs, e);
 	for (uint32_t group = 0; group < procfs->collector.group_count; group++)
 		procfs->groups[group].adopting = false;
@@ -261,9 +242,8 @@ static void adopt(struct procfs *procfs)
 
 int procfs_look(struct procfs *procfs)
 {
-	procfs->newcomer_count = 0;
 	procfs->stat.pid = 0;
-	int r = proc_list(&procfs->root, on_listed, procfs);
+	int r = procfs_list(procfs);
 	if (r == 0)
 		r = make_room(procfs);
 	if (r < 0)
@@ -272,5 +252,7 @@ int procfs_look(struct procfs *procfs)
 	procfs->stat.pid = 0;
 	if (procfs->adopting)
 		adopt(procfs);
+	if (procfs->cgroups > 0)
+		procfs_enter_cgroups(procfs);
 	return 0;
 }

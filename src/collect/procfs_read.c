@@ -193,8 +193,11 @@ static void refresh(struct procfs *procfs, struct member *member, size_t index)
 
 	keep_fd(procfs, member);
 	enum outcome outcome = check(procfs, member, turn);
+	if (outcome == IDLE && !turn && !member->owed && member->detailed)
+		return;
+	procfs_mark_dirty(procfs, member);
 	if (outcome == VANISHED)
-		member->gone = true;
+		procfs_mark_gone(procfs, member);
 	else if (outcome == BUSY || member->owed || !member->detailed || (turn && !member->quick))
 		read_details(procfs, member, index);
 	else if (turn)
@@ -203,17 +206,23 @@ static void refresh(struct procfs *procfs, struct member *member, size_t index)
 		member->threads_owed = true;
 }
 
+/* Members found gone while they were looked at are dirty too: their groups have to know. */
 static void read_member(struct procfs *procfs, struct member *member, size_t index)
 {
-	if (member->gone)
-		return;
-	if (member->seen == procfs->pass)
+	if (member->grew) {
+		memset(member->growth, 0, sizeof(member->growth));
+		member->grew = false;
+	}
+	if (!member->gone && procfs_is_seen(procfs, member->seen))
 		refresh(procfs, member, index);
 	else
-		member->gone = true;
-	if (member->gone)
+		procfs_mark_gone(procfs, member);
+	if (member->gone) {
+		procfs_mark_dirty(procfs, member);
 		return;
-	procfs_set_bases(member);
+	}
+	if (member->unset)
+		procfs_set_bases(member);
 	if (!member->linked || (member->parent && member->parent->gone))
 		member_link(&procfs->members, member);
 }
@@ -224,8 +233,10 @@ static void begin(struct procfs *procfs)
 
 	procfs->turns = share > TURN_LEAST ? share : TURN_LEAST;
 	procfs->details_left = DETAILS_MOST;
-	if (procfs->disordered && members_reorder(&procfs->members, procfs->pass) == 0)
+	if (procfs->disordered && members_reorder(&procfs->members, procfs->pass) == 0) {
+		procfs_relist(procfs);
 		procfs->disordered = false;
+	}
 }
 
 void procfs_read(struct procfs *procfs)
@@ -235,4 +246,6 @@ void procfs_read(struct procfs *procfs)
 		read_member(procfs, procfs->members.order[i], i);
 	procfs->turn += procfs->turns;
 	procfs_read_threads(procfs);
+	if (procfs->pss)
+		procfs_read_pss(procfs);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Phase 3 of a pass: account for the vanished, add up the groups. */
+#include <stddef.h>
 #include <string.h>
 #include <tally/sample.h>
+#include "base/attr.h"
 #include "collect/procfs.h"
 
 /* Where the counters of a sample come from. */
@@ -35,11 +37,12 @@ static const struct {
 	{TALLY_PSS, FIGURE_PSS, offsetof(struct member, pss_bytes)},
 };
 
-#define GAUGE_COUNT (sizeof(gauges) / sizeof(gauges[0]))
+#define GAUGE_COUNT ARRAY_SIZE(gauges)
 
 static struct membership *active_in(const struct member *member, uint32_t group)
 {
-	struct membership *membership = member ? member_in(member, group) : NULL;
+	struct membership *membership =
+		member && !member->accounted ? member_in(member, group) : NULL;
 
 	return membership && !membership->left ? membership : NULL;
 }
@@ -56,43 +59,93 @@ static void keep_reasons(struct group *group, const struct member *member)
 	}
 }
 
+/* Should the caller say later that it has reaped it, this is what is counted already. */
+static void remember_ghost(
+	struct procfs *procfs, const struct member *member, const struct membership *m)
+{
+	struct ghost *ghost = &procfs->ghosts[procfs->ghost_next++ % GHOST_COUNT];
+
+	*ghost = (struct ghost){.pid = member->pid, .group = m->group};
+	for (int i = 0; i < COUNT_ALL; i++)
+		ghost->gave[i] = member->usage.total[i];
+	for (int i = 0; i < COUNT_REAPED; i++)
+		ghost->gave[i] += m->account.fresh.total[i] + m->account.old.total[i];
+	memcpy(ghost->below, m->account.below, sizeof(ghost->below));
+}
+
 static void account_for(struct procfs *procfs, struct member *member)
 {
 	for (struct membership *m = member->groups; m; m = m->next) {
 		struct group *group = &procfs->groups[m->group];
 		struct membership *parent = active_in(member->parent, m->group);
 
+		group->dirty = true;
 		if (m->left)
 			account_join(&m->account, &member->usage);
 		account_vanish(
 			&m->account, &member->usage, parent ? &parent->account : NULL, group->lost);
-		if (!parent && !m->left)
-			keep_reasons(group, member);
+		if (parent || m->left)
+			continue;
+		keep_reasons(group, member);
+		remember_ghost(procfs, member, m);
 	}
+	member->accounted = true;
 }
 
 /* Children before parents, so that all that vanished together arrives at who is left. */
-static void account_for_vanished(struct procfs *procfs)
+void procfs_account_for_vanished(struct procfs *procfs)
 {
-	for (size_t i = procfs->members.count; i-- > 0;)
-		if (procfs->members.order[i]->gone)
-			account_for(procfs, procfs->members.order[i]);
+	if (!procfs->any_gone)
+		return;
+	for (size_t i = procfs->members.count; i-- > 0;) {
+		struct member *member = procfs->members.order[i];
+
+		if (member->gone && !member->accounted)
+			account_for(procfs, member);
+	}
 }
 
-static void start_group(struct procfs *procfs, uint32_t group)
+void procfs_enlist(struct procfs *procfs, struct membership *membership)
 {
-	struct tally_sample *sample = &procfs->collector.groups[group];
+	struct group *group = &procfs->groups[membership->group];
 
-	memset(procfs->groups[group].live, 0, sizeof(procfs->groups[group].live));
+	if (group->last)
+		group->last->next_in_group = membership;
+	else
+		group->first = membership;
+	group->last = membership;
+	membership->next_in_group = NULL;
+}
+
+void procfs_relist(struct procfs *procfs)
+{
+	for (uint32_t i = 0; i < procfs->collector.group_count; i++) {
+		procfs->groups[i].first = NULL;
+		procfs->groups[i].last = NULL;
+	}
+	for (size_t i = 0; i < procfs->members.count; i++) {
+		struct membership *m = procfs->members.order[i]->groups;
+
+		for (; m; m = m->next)
+			procfs_enlist(procfs, m);
+	}
+}
+
+static void begin_sample(struct procfs *procfs, uint32_t number)
+{
+	struct tally_sample *sample = &procfs->collector.groups[number];
+	const struct group *group = &procfs->groups[number];
+
 	tally_sample_clear(sample, TALLY_REASON_TASK_ONLY);
 	for (size_t i = 0; i < GAUGE_COUNT; i++)
 		tally_sample_set(sample, gauges[i].metric, 0);
 	for (int i = 0; i < COUNT_ALL; i++) {
 		int figure = counters[i].figure;
-		uint8_t reason = figure < 0 ? REASON_NONE : procfs->groups[group].reason[figure];
+		uint8_t reason = figure < 0 ? REASON_NONE : group->reason[figure];
 
-		tally_sample_set(sample, counters[i].metric, 0);
-		if (reason != REASON_NONE)
+		if (reason == REASON_NONE)
+			tally_sample_set(sample, counters[i].metric, 0);
+		else
 			tally_sample_unset(sample, counters[i].metric, reason);
 	}
 	tally_sample_set(sample, TALLY_PIDS, 0);
@@ -123,34 +176,46 @@ static void add_gauges(struct tally_sample *sample, const struct member *member)
 	sample->value[TALLY_PIDS]++;
 }
 
-static void add_member(struct procfs *procfs, struct member *member, struct membership *m)
+/* Of the oldest root; a group that is a cgroup has none: of its oldest member. */
+static void add_info(struct tally_sample *sample, const struct group *group,
+	const struct member *member, const struct membership *m)
 {
-	struct tally_sample *sample = &procfs->collector.groups[m->group];
-	struct group *group = &procfs->groups[m->group];
+	bool root = m->why == WHY_ROOT || group->cgroups;
+
+	if (!root || tally_sample_has(sample, TALLY_STATE))
+		return;
+	tally_sample_set(sample, TALLY_NICE, member->nice);
+	tally_sample_set(sample, TALLY_STATE, member->state);
+}
+
+static void add_member(struct procfs *procfs, uint32_t number, struct membership *m,
+	int64_t live[COUNT_ALL], bool *ret_pending)
+{
+	struct tally_sample *sample = &procfs->collector.groups[number];
+	struct group *group = &procfs->groups[number];
+	const struct member *member = m->member;
 
 	if (account_pending(&m->account))
 		account_settle(&m->account, member->growth, group->lost);
+	*ret_pending |= account_pending(&m->account);
 	if (m->left)
 		return;
 	for (int i = 0; i < COUNT_ALL; i++) {
-		group->live[i] += account_share(&m->account, &member->usage, i);
+		live[i] += account_share(&m->account, &member->usage, i);
 		mark_unknown(sample, member, counters[i].metric, counters[i].figure);
 	}
 	add_gauges(sample, member);
-	if (m->why == WHY_ROOT && !tally_sample_has(sample, TALLY_STATE)) {
-		tally_sample_set(sample, TALLY_NICE, member->nice);
-		tally_sample_set(sample, TALLY_STATE, member->state);
-	}
+	add_info(sample, group, member, m);
 }
 
 /* A counter never falls: what was told is the least. */
-static void tell(struct procfs *procfs, uint32_t number)
+static void tell(struct procfs *procfs, uint32_t number, const int64_t live[COUNT_ALL])
 {
 	struct tally_sample *sample = &procfs->collector.groups[number];
 	struct group *group = &procfs->groups[number];
 
 	for (int i = 0; i < COUNT_ALL; i++) {
-		int64_t now = group->lost[i] + group->live[i];
+		int64_t now = group->lost[i] + live[i];
 
 		if (now > group->told[i])
 			group->told[i] = now;
@@ -160,24 +225,40 @@ static void tell(struct procfs *procfs, uint32_t number)
 	tally_sample_set(sample, TALLY_PIDS_STARTED, group->started);
 }
 
+static void sum_group(struct procfs *procfs, uint32_t number)
+{
+	struct group *group = &procfs->groups[number];
+	int64_t live[COUNT_ALL] = {0};
+	bool pending = false;
+	struct membership **at = &group->first;
+
+	begin_sample(procfs, number);
+	group->last = NULL;
+	for (struct membership *m; (m = *at);) {
+		if (m->member->gone) {
+			*at = m->next_in_group;
+			continue;
+		}
+		add_member(procfs, number, m, live, &pending);
+		group->last = m;
+		at = &m->next_in_group;
+	}
+	tell(procfs, number, live);
+	/* What vanished in this pass is settled in the next. */
+	group->dirty = pending;
+}
+
+void procfs_sum_dirty(struct procfs *procfs)
+{
+	for (uint32_t i = 0; i < procfs->collector.group_count; i++)
+		if (procfs->collector.used[i] && procfs->groups[i].dirty)
+			sum_group(procfs, i);
+}
+
 void procfs_sum(struct procfs *procfs)
 {
-	const struct collector *collector = &procfs->collector;
-
-	account_for_vanished(procfs);
-	for (uint32_t group = 0; group < collector->group_count; group++)
-		if (collector->used[group])
-			start_group(procfs, group);
-	for (size_t i = 0; i < procfs->members.count; i++) {
-		struct member *member = procfs->members.order[i];
-
-		if (member->gone)
-			continue;
-		for (struct membership *m = member->groups; m; m = m->next)
-			add_member(procfs, member, m);
-		memset(member->growth, 0, sizeof(member->growth));
-	}
-	for (uint32_t group = 0; group < collector->group_count; group++)
-		if (collector->used[group])
-			tell(procfs, group);
+	if (procfs->cgroups > 0)
+		procfs_leave_cgroups(procfs);
+	procfs_account_for_vanished(procfs);
+	procfs_sum_dirty(procfs);
 }
