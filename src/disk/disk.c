@@ -22,6 +22,8 @@ static const struct disk_options defaults = {
 	.interval_ns = 60 * NS_PER_S,
 	.share = 0.02,
 	.stall_ns = 30 * NS_PER_S,
+	.check_ns = 3600 * NS_PER_S,
+	.memory_bytes = 64 << 20,
 };
 
 /* -- open ------------------------------------------------------------------------------------- */
@@ -62,7 +64,12 @@ static void set_options(struct disk *disk, const struct disk_options *options)
 	o->interval_ns = o->interval_ns ? o->interval_ns : defaults.interval_ns;
 	o->share = o->share > 0 ? o->share : defaults.share;
 	o->stall_ns = o->stall_ns ? o->stall_ns : defaults.stall_ns;
+	o->check_ns = o->check_ns ? o->check_ns : defaults.check_ns;
+	o->memory_bytes = o->memory_bytes ? o->memory_bytes : defaults.memory_bytes;
 	o->methods = NULL;
+	disk->limits.check_ns = o->check_ns;
+	disk->limits.all_bytes = o->memory_bytes;
+	disk->limits.each_bytes = o->memory_bytes / 2;
 	disk->schedule.interval_ns = o->interval_ns;
 	disk->schedule.share = o->share;
 	disk->schedule.random = (uint64_t)clock_boot_ns() | 1;
@@ -206,7 +213,8 @@ int disk_watch(struct disk *disk, const char *path, uint32_t *ret, struct tally_
 	if (r < 0)
 		return r;
 
-	struct sandbox *sandbox = sandbox_new(path, disk->methods, disk->options.log);
+	struct disk_site site = {.path = path, .log = disk->options.log, .limits = &disk->limits};
+	struct sandbox *sandbox = sandbox_new(disk->methods, &site);
 	pthread_mutex_lock(&disk->callers);
 	r = sandbox ? find_number(disk, ret) : -ENOMEM;
 	if (r == 0) {

@@ -26,6 +26,8 @@ struct disk_options {
 	const struct log *log;
 	double share;	  /**< CPU the worker may use, in cores; 0 is 0.02, 1 or more: no limit. */
 	int64_t stall_ns; /**< A step longer than this means that its file system hangs; 0: 30 s. */
+	int64_t check_ns; /**< Between two full walks that check what is tracked; 0: 1 h. */
+	size_t memory_bytes; /**< What trackers may remember, over all; 0: 64 MiB. */
 	const char *methods; /**< Names of methods that may be used, by commas; NULL: all. */
 };
 
@@ -38,6 +40,8 @@ struct disk_reading {
 	int64_t boot_ns; /**< CLOCK_BOOTTIME at which the figure was true. */
 	const char *method;  /**< How it is known: "walk", … Static. */
 	int64_t looks;	     /**< Figures taken so far. */
+	int64_t drift_bytes; /**< What full walks found that tracking had missed, summed. */
+	int64_t rereads; /**< Full walks of a tracker after its first: checks, and lost events. */
 	int64_t look_cpu_ns; /**< CPU time the last one took. */
 	char why[128]; /**< Why it failed, or why no cheaper method serves it; may be empty. */
 };

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 const struct disk_method_ops *const disk_methods[] = {
+	&disk_method_track,
 	&disk_method_walk,
 	NULL,
 };

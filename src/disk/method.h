@@ -8,27 +8,41 @@
 #ifndef DISK_METHOD_H
 #define DISK_METHOD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <tally/error.h>
 #include "base/log.h"
+#include "disk/fan.h"
 #include "disk/scan.h"
+
+/** What methods may use, over all sandboxes of a disk. */
+struct disk_limits {
+	size_t each_bytes; /**< Memory for one sandbox. */
+	size_t all_bytes;
+	_Atomic size_t used_bytes;
+	_Atomic uint64_t bitten; /**< Times a limit made a method give up. */
+	int64_t check_ns;	 /**< Between two full walks that check what is known otherwise. */
+};
 
 /** A sandbox, as a method is told of it. */
 struct disk_site {
 	const char *path;
 	const struct log *log;
+	struct disk_limits *limits;
 };
 
 /** What a worker has for all its work. */
 struct disk_tools {
 	struct scan_batch batch;
+	_Alignas(8) char events[FAN_BUFFER];
 };
 
 /** What one look found. */
 struct disk_figure {
 	int64_t bytes, files, partial; /**< As in struct disk_reading. */
 	int64_t boot_ns;	       /**< When it was true. */
+	int64_t drift_bytes, rereads;  /**< As in struct disk_reading. */
 };
 
 /** What a method keeps of one sandbox; embedded first in each. */

@@ -7,19 +7,20 @@
 #include <string.h>
 #include "base/fail.h"
 
-struct sandbox *sandbox_new(const char *path, unsigned methods, const struct log *log)
+struct sandbox *sandbox_new(unsigned methods, const struct disk_site *site)
 {
 	struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
 
 	if (!sandbox)
 		return NULL;
-	sandbox->path = strdup(path);
+	sandbox->path = strdup(site->path);
 	if (!sandbox->path) {
 		free(sandbox);
 		return NULL;
 	}
 	atomic_init(&sandbox->references, 1);
-	sandbox->site = (struct disk_site){.path = sandbox->path, .log = log};
+	sandbox->site = *site;
+	sandbox->site.path = sandbox->path;
 	sandbox->methods = methods;
 	sandbox->reading.code = -EINPROGRESS;
 	shelf_put(&sandbox->shelf, &sandbox->reading);
@@ -92,6 +93,8 @@ static void take_figure(struct sandbox *sandbox, const struct disk_figure *figur
 	reading->files = figure->files;
 	reading->partial = figure->partial;
 	reading->boot_ns = figure->boot_ns;
+	reading->drift_bytes = figure->drift_bytes;
+	reading->rereads = figure->rereads;
 	reading->method = sandbox->job->ops->name;
 	reading->looks++;
 }

@@ -46,8 +46,8 @@ struct sandbox {
 	enum slice outcome;
 };
 
-/** Make one, with one reference. NULL: no memory. */
-struct sandbox *sandbox_new(const char *path, unsigned methods, const struct log *log);
+/** Make one, with one reference; the path of the site is copied. NULL: no memory. */
+struct sandbox *sandbox_new(unsigned methods, const struct disk_site *site);
 
 void sandbox_hold(struct sandbox *sandbox);
 

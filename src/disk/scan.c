@@ -10,7 +10,7 @@
 
 enum {
 	BUFFER_SIZE = 32 << 10,
-	WANTED = STATX_TYPE | STATX_NLINK | STATX_INO | STATX_BLOCKS,
+	WANTED = STATX_TYPE | STATX_NLINK | STATX_INO | STATX_BLOCKS | STATX_CTIME,
 };
 
 int scan_stat(int dir, const char *name, struct statx *ret)
@@ -79,7 +79,7 @@ static void take_names(struct scan *scan, struct scan_batch *batch)
 	}
 }
 
-static void take_stats(int dir, struct scan_batch *batch)
+void scan_stat_batch(int dir, struct scan_batch *batch)
 {
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct scan_entry *entry = &batch->entries[i];
@@ -95,7 +95,7 @@ int scan_step(struct scan *scan, struct scan_batch *batch, scan_entry_fn *visit,
 	if (r < 0)
 		return r;
 	take_names(scan, batch);
-	take_stats(scan->dir, batch);
+	scan_stat_batch(scan->dir, batch);
 	for (unsigned i = 0; i < batch->count; i++) {
 		if (batch->entries[i].code == -ENOENT)
 			continue;
@@ -104,4 +104,18 @@ int scan_step(struct scan *scan, struct scan_batch *batch, scan_entry_fn *visit,
 			return r;
 	}
 	return !scan->finished;
+}
+
+int scan_names_step(struct scan *scan, scan_name_fn *visit, void *context)
+{
+	int r = refill(scan);
+
+	while (r == 0 && scan->at < scan->end) {
+		struct dirent64 *entry = (struct dirent64 *)(scan->buffer + scan->at);
+
+		scan->at += entry->d_reclen;
+		if (!is_dots(entry->d_name))
+			r = visit(context, entry->d_name, entry->d_ino);
+	}
+	return r < 0 ? r : !scan->finished;
 }

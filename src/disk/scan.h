@@ -46,6 +46,15 @@ typedef int scan_entry_fn(void *context, const struct scan_entry *entry);
  */
 int scan_step(struct scan *scan, struct scan_batch *batch, scan_entry_fn *visit, void *context);
 
+/** Fill in the attributes of the names in a batch, which are all of one directory. */
+void scan_stat_batch(int dir, struct scan_batch *batch);
+
+/** Name and inode number, as the directory has them; @return as scan_entry_fn. */
+typedef int scan_name_fn(void *context, const char *name, uint64_t ino);
+
+/** As scan_step(), but of names alone: nothing is asked of what they stand for. */
+int scan_names_step(struct scan *scan, scan_name_fn *visit, void *context);
+
 /** Go on with another directory. */
 void scan_begin(struct scan *scan, int dir);
 

@@ -184,8 +184,8 @@ static void free_node(struct tree *tree, uint32_t id)
 	if (node->handle)
 		index_remove(tree, node->handle);
 	free_name(tree, node);
-	tree->bytes -= entry_table_bytes(&node->table);
-	entry_table_done(&node->table);
+	tree->bytes -= entries_bytes(&node->table);
+	entries_done(&node->table);
 	*node = (struct node){.flags = NODE_FREE, .parent = tree->node_free};
 	tree->node_free = id;
 	tree->node_count--;
@@ -308,11 +308,11 @@ static bool is_met(const struct entry *entry)
 /* What was under the name before, wherever it is kept. */
 static struct entry *find(const struct tree *tree, uint32_t node, uint64_t name)
 {
-	struct entry *entry = entry_table_find(&tree->nodes[node].table, name);
+	struct entry *entry = entries_find(&tree->nodes[node].table, name);
 
 	if (entry || !is_renewing(tree, node))
 		return entry;
-	entry = entry_table_find(&tree->before, name);
+	entry = entries_find(&tree->before, name);
 	return entry && !is_met(entry) ? entry : NULL;
 }
 
@@ -323,11 +323,11 @@ const struct entry *tree_find(const struct tree *tree, uint32_t node, uint64_t n
 
 static int insert(struct tree *tree, uint32_t node, struct entry entry)
 {
-	struct table *table = &tree->nodes[node].table;
-	size_t before = entry_table_bytes(table);
-	int r = entry_table_insert(table, entry);
+	struct entries *table = &tree->nodes[node].table;
+	size_t before = entries_bytes(table);
+	int r = entries_insert(table, entry);
 
-	return r < 0 ? r : use(tree, entry_table_bytes(table) - before);
+	return r < 0 ? r : use(tree, entries_bytes(table) - before);
 }
 
 static void mark_met(struct entry *entry)
@@ -338,7 +338,7 @@ static void mark_met(struct entry *entry)
 
 static int place(struct tree *tree, uint32_t node, struct entry entry, struct entry *there)
 {
-	bool before = there && !entry_table_find(&tree->nodes[node].table, entry.name);
+	bool before = there && !entries_find(&tree->nodes[node].table, entry.name);
 
 	if (there && !before) {
 		*there = entry;
@@ -386,8 +386,8 @@ void tree_drop(struct tree *tree, uint32_t node, uint64_t name)
 		return;
 
 	struct entry old = *there;
-	if (entry_table_find(&tree->nodes[node].table, name))
-		entry_table_remove(&tree->nodes[node].table, there);
+	if (entries_find(&tree->nodes[node].table, name))
+		entries_remove(&tree->nodes[node].table, there);
 	else
 		mark_met(there);
 	weigh_less(tree, &old);
@@ -399,7 +399,7 @@ void tree_renew_begin(struct tree *tree, uint32_t node)
 {
 	tree->renewed = node;
 	tree->before = tree->nodes[node].table;
-	tree->nodes[node].table = (struct table){0};
+	tree->nodes[node].table = (struct entries){0};
 }
 
 void tree_renew_end(struct tree *tree)
@@ -407,8 +407,8 @@ void tree_renew_end(struct tree *tree)
 	for (uint32_t i = 0; i < tree->before.capacity; i++)
 		if (tree->before.entries[i].kind && !is_met(&tree->before.entries[i]))
 			weigh_less(tree, &tree->before.entries[i]);
-	tree->bytes -= entry_table_bytes(&tree->before);
-	entry_table_done(&tree->before);
+	tree->bytes -= entries_bytes(&tree->before);
+	entries_done(&tree->before);
 	tree->renewed = NODE_NONE;
 }
 
@@ -460,7 +460,7 @@ static void remove_subtree(struct tree *tree, uint32_t top)
 	tree->nodes[top].parent = NODE_NONE;
 	while (top != NODE_NONE) {
 		uint32_t id = top;
-		struct table *table = &tree->nodes[id].table;
+		struct entries *table = &tree->nodes[id].table;
 
 		top = tree->nodes[id].parent;
 		for (uint32_t i = 0; i < table->capacity; i++) {
@@ -507,9 +507,9 @@ void tree_done(struct tree *tree)
 {
 	for (uint32_t i = 0; i < tree->node_capacity; i++) {
 		free(tree->nodes[i].name);
-		entry_table_done(&tree->nodes[i].table);
+		entries_done(&tree->nodes[i].table);
 	}
-	entry_table_done(&tree->before);
+	entries_done(&tree->before);
 	links_done(&tree->links);
 	free(tree->nodes);
 	free(tree->index);

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "disk/links.h"
-#include "disk/table.h"
+#include "disk/entries.h"
 
 #define NODE_NONE UINT32_MAX
 /** The sandbox itself. */
@@ -33,7 +33,7 @@ struct node {
 	uint64_t handle; /**< Hash of its file handle: its identity; 0: not known yet. */
 	char *name;	 /**< In its parent; NULL: none (the root). */
 	int64_t blocks;	 /**< Its own. */
-	struct table table;
+	struct entries table;
 	uint32_t
 		parent; /**< Of an orphan none. Or the next free node, or the next to be removed. */
 	uint32_t flags;
@@ -54,7 +54,7 @@ struct tree {
 
 	/* The node whose entries are being replaced, and those not met again so far. */
 	uint32_t renewed;
-	struct table before;
+	struct entries before;
 };
 
 /** What was seen under a name. */

@@ -46,6 +46,7 @@ struct disk {
 	_Atomic uint64_t looks;
 	_Atomic int64_t cpu_ns;
 	atomic_int stuck;
+	struct disk_limits limits;
 
 	/* Of the free worker. */
 	struct schedule schedule;

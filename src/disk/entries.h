@@ -4,8 +4,8 @@
  * table that is between 7/12 and 7/8 full. Names are not kept, only 56 bits of a keyed hash: two names of
  * a directory of a million entries are taken for one once in 100,000 such directories.
  */
-#ifndef DISK_TABLE_H
-#define DISK_TABLE_H
+#ifndef DISK_ENTRIES_H
+#define DISK_ENTRIES_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +33,7 @@ struct entry {
 _Static_assert(sizeof(struct entry) == 16, "an entry is 16 bytes");
 
 /** A zeroed one is empty. */
-struct table {
+struct entries {
 	struct entry *entries;
 	uint32_t capacity, count;
 };
@@ -49,16 +49,16 @@ static inline uint32_t entry_ino(const struct entry *entry)
 struct entry entry_make(uint64_t name, uint64_t ino, enum entry_kind kind, uint64_t value);
 
 /** NULL when it is not there. Valid until the next insertion or removal. */
-struct entry *entry_table_find(const struct table *table, uint64_t name);
+struct entry *entries_find(const struct entries *all, uint64_t name);
 
 /** Insert one that is not there. 0 or -ENOMEM. */
-int entry_table_insert(struct table *table, struct entry entry);
+int entries_insert(struct entries *all, struct entry entry);
 
-void entry_table_remove(struct table *table, struct entry *entry);
+void entries_remove(struct entries *all, struct entry *entry);
 
 /** Bytes it takes. */
-size_t entry_table_bytes(const struct table *table);
+size_t entries_bytes(const struct entries *all);
 
-void entry_table_done(struct table *table);
+void entries_done(struct entries *all);
 
 #endif
