@@ -49,7 +49,7 @@ static void tell_run(const struct thermos_run *run, struct source_run *ret)
 	};
 }
 
-/* The last run tells the life of a process. One that runs in a task that is over was lost. */
+/* The last run tells the life of a process. One that was begun in a task that is over was lost. */
 static void tell_process(const struct thermos_task *task, const struct thermos_runs *process,
 	int64_t ended_ns, struct source_run *runs, struct source_process *ret)
 {
@@ -72,7 +72,8 @@ static void tell_process(const struct thermos_task *task, const struct thermos_r
 		ret->pid = last->pin.pid;
 		ret->start_ns = last->pin.start_ns;
 	}
-	if (task->in_finished && !life_over(ret->life)) {
+	if (task->in_finished &&
+		(last->state == THERMOS_FORKED || last->state == THERMOS_RUNNING)) {
 		ret->life = TALLY_LIFE_LOST;
 		ret->ended_wall_ns = ended_ns;
 	}
