@@ -101,6 +101,24 @@ def need(tally, collector):
         pytest.skip(check["detail"])
 
 
+@pytest.fixture
+def observe(tally, tmp_path):
+    """Start observers that end with the test: observe(words..., sources=[...])."""
+    from observer import Observer
+    started = []
+
+    def start(*words, **options):
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        observer = Observer(options.pop("program", tally), folder, *words, **options)
+        started.append(observer)
+        return observer
+
+    yield start
+    for observer in started:
+        observer.end()
+
+
 def python(code):
     """Words of a command that runs Python code."""
     return [sys.executable, "-S", "-E", "-c", code]
