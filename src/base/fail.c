@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-PRINTF_LIKE(3, 0)
-static void write_message(struct tally_error *err, int code, const char *format, va_list args)
+static void PRINTF_LIKE(3, 0)
+	write_message(struct tally_error *err, int code, const char *format, va_list args)
 {
 	if (!err)
 		return;

@@ -28,8 +28,10 @@
  *     terminal.c     what the terminal can do
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/help.h"
@@ -70,8 +72,20 @@ static int dispatch(int argc, char **argv)
 	return command ? command->run(argc, argv) : refuse_command(argv[1]);
 }
 
+/*
+ * A file that we open must not become standard error because nobody gave us one. What is run still
+ * finds closed what was closed.
+ */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+			_exit(EXIT_FAIL);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_descriptors();
 	/* UTF-8 whatever the locale says: only the width of characters depends on it. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	int status = dispatch(argc, argv);

@@ -79,6 +79,17 @@ def test_the_command_inherits_no_descriptor_and_no_blocked_signal(tally, tmp_pat
     assert masks["SigIgn"] == expected["SigIgn"]
 
 
+def test_closed_descriptors_stay_closed_and_nothing_gets_into_their_place(tally, tmp_path):
+    path = tmp_path / "r.json"
+    process = tally.start("run", "--json", path, "sh", "-c",
+                          f"ls -l /proc/self/fd > {tmp_path}/fds",
+                          stdin=subprocess.DEVNULL, preexec_fn=lambda: os.closerange(0, 3))
+    assert process.wait(PATIENCE) == 0
+    assert json.loads(path.read_text())["exit_code"] == 0
+    fds = (tmp_path / "fds").read_text()
+    assert " 0 -> " not in fds.replace(" 0 -> /proc", "") and " 2 -> " not in fds
+
+
 def test_words_behind_the_command_are_the_commands(tally):
     done = tally("run", "--quiet", "printf", "%s.", "--quiet", "--", "-x")
     assert done.stdout == "--quiet.--.-x."
