@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The last figures of a command that has ended: some of them are told late. */
+#include <errno.h>
 #include <poll.h>
 #include "base/clock.h"
 #include "cli/run.h"
@@ -9,8 +10,9 @@
 #define DISK_PATIENCE_NS (2 * NS_PER_S)
 #define DISK_ASK_MS	 5
 
-/* How long it waits for what the dead had consumed. */
-#define DEAD_PATIENCE_NS (3 * NS_PER_S)
+/* How long it waits for what the dead had consumed: some 20 ms as a rule, seconds where many more
+ * want to run than there are CPUs. */
+#define DEAD_PATIENCE_NS (5 * NS_PER_S)
 
 /* Whether the newest sample knows the sandbox as the command left it. */
 static bool disk_is_fresh(const struct run *run)
@@ -37,5 +39,6 @@ void finish(struct run *run)
 {
 	look_at_disk(run);
 	tally_monitor_stop(run->monitor);
-	tally_monitor_settle(run->monitor, run->task, DEAD_PATIENCE_NS, NULL);
+	run->unsettled =
+		tally_monitor_settle(run->monitor, run->task, DEAD_PATIENCE_NS, NULL) == -ETIMEDOUT;
 }

@@ -239,4 +239,9 @@ void report_print(const struct report *report)
 	fprintf(stderr, "  %s%llu samples, one every %g s, by %s%s\n", style->dim,
 		(unsigned long long)report->run->record.samples,
 		(double)report->run->interval_ns / 1e9, report->status.collector, style->off);
+	if (report->run->unsettled)
+		fprintf(stderr,
+			"  %sthe last moments of some processes are missing: the machine is too "
+			"busy to tell them in time%s\n",
+			style->bad, style->off);
 }

@@ -36,6 +36,7 @@ struct run {
 	int64_t interval_ns;		      /**< Between two ticks. */
 	int64_t begun_boot_ns, ended_boot_ns; /**< Released; the root seen as ended, or 0. */
 	bool timed_out;			      /**< The time limit was reached. */
+	bool unsettled;	  /**< The kernel has not told yet all that the dead consumed. */
 	bool interrupted; /**< Told to end while waiting for what the root left behind. */
 };
 
