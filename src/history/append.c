@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include "base/fail.h"
+#include "history/journal.h"
+#include "history/keeper.h"
 
 static int check_order(const struct history *history, const struct history_task *task,
 	const struct history_record *record, struct tally_error *err)
@@ -33,6 +35,7 @@ static struct name *add_name(struct history *history, struct history_task *task,
 		return NULL;
 	strcpy(name->text, text);
 	name->number = task->next_name;
+	task->new_names = true;
 	HASH_ADD_STR(task->names, text, name);
 	if (!name->hh.tbl) {
 		free(name);
@@ -125,14 +128,46 @@ static bool end_steps(struct history *history, struct tick next)
 	return true;
 }
 
+static void end_tick(struct history *history)
+{
+	if (!history->keeper || history->ended == history->now_number + 1)
+		return;
+	journal_end_tick(history);
+	history->ended = history->now_number + 1;
+	keeper_wake(history);
+}
+
+void history_commit(struct history *history)
+{
+	pthread_mutex_lock(&history->lock);
+	if (history->begun)
+		end_tick(history);
+	pthread_mutex_unlock(&history->lock);
+}
+
+static bool same_tick(const struct history *history, struct tick tick)
+{
+	return history->begun && tick.boot_ns == history->now.boot_ns &&
+	       tick.wall_ns == history->now.wall_ns;
+}
+
+int history_flush(struct history *history)
+{
+	pthread_mutex_lock(&history->lock);
+	int r = keeper_flush(history);
+	pthread_mutex_unlock(&history->lock);
+	return r;
+}
+
 /* Begin a tick unless it is the one under way. */
 static bool begin_tick(struct history *history, struct tick tick)
 {
-	if (history->begun && tick.boot_ns == history->now.boot_ns &&
-		tick.wall_ns == history->now.wall_ns)
+	if (same_tick(history, tick))
 		return true;
 	if (history->begun && !end_steps(history, tick))
 		return false;
+	if (history->begun)
+		end_tick(history);
 	if (!ticks_add(&history->tiers[0].ticks, history->era, tick, &history->now_number))
 		return false;
 	history->begun = true;
@@ -220,6 +255,14 @@ static int append(struct history *history, struct history_task *task,
 	const struct history_record *record, struct tally_error *err)
 {
 	struct tick tick = {record->wall_ns, record->boot_ns};
+
+	if (history->read_only)
+		return tally_refuse(err, -EROFS, "a store that is only read takes no samples");
+	if (history->ended == history->now_number + 1 && same_tick(history, tick))
+		return tally_refuse(err, -EINVAL,
+			"task %.200s: the tick that its sample belongs to is committed already",
+			task->id);
+
 	int r = check_order(history, task, record, err);
 
 	if (r < 0)
@@ -230,6 +273,8 @@ static int append(struct history *history, struct history_task *task,
 			"task %.200s: a process is named twice in one record", task->id);
 	if (r == 0 && !begin_tick(history, tick))
 		r = -ENOMEM;
+	if (history->keeper && task->number == 0)
+		task->number = history->next_task++;
 	if (r == 0)
 		r = lane_append(history, &task->lanes[0], history->now_number, tick, history->parts,
 			record->process_count + 1);
@@ -242,6 +287,7 @@ static int append(struct history *history, struct history_task *task,
 	for (size_t i = 0; i < record->process_count; i++)
 		task->order[i]->last = task->last;
 	history->samples++;
+	journal_row(history, task);
 	enforce(history, &task->lanes[0]);
 	return 0;
 }

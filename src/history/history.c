@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "history/internal.h"
+#include "history/keeper.h"
 
 #define RETENTION_NS_DEFAULT (3600 * NS_PER_S)
 #define INTERVAL_NS_DEFAULT  NS_PER_S
@@ -106,9 +107,15 @@ int history_open(
 	history->interval_ns = o.interval_ns;
 	history->bytes_limit = o.bytes;
 	history->era = 1;
+	history->log = o.log ? *o.log : (struct log){0};
+	history->next_task = 1;
 	add_tiers(history, &o);
-	*ret = history;
-	return 0;
+	r = o.store ? keeper_open(history, &o, err) : 0;
+	if (r < 0)
+		history_close(history);
+	else
+		*ret = history;
+	return r;
 }
 
 static size_t task_bytes(const char *id)
@@ -128,7 +135,7 @@ static void free_names(struct history *history, struct history_task *task)
 	free(task->order);
 }
 
-static void forget_task(struct history *history, struct history_task *task)
+void history_forget(struct history *history, struct history_task *task)
 {
 	for (unsigned i = 0; i < TIERS; i++) {
 		struct lane *lane = &task->lanes[i];
@@ -141,9 +148,11 @@ static void forget_task(struct history *history, struct history_task *task)
 		rows_done(&lane->open);
 	}
 	free_names(history, task);
+	bytes_free(&task->roots);
 	history->order[task->place] = history->order[--history->task_count];
 	history->order[task->place]->place = task->place;
-	HASH_DEL(history->tasks, task);
+	if (!task->gone)
+		HASH_DEL(history->tasks, task);
 	history->task_bytes -= task_bytes(task->id);
 	free(task);
 }
@@ -160,12 +169,11 @@ static void free_views(struct history *history)
 
 struct history *history_close(struct history *history)
 {
-	struct history_task *task, *next;
-
 	if (!history)
 		return NULL;
-	HASH_ITER (hh, history->tasks, task, next)
-		forget_task(history, task);
+	keeper_close(history);
+	while (history->task_count > 0)
+		history_forget(history, history->order[0]);
 	for (unsigned i = 0; i < history->tier_count; i++) {
 		arena_done(&history->tiers[i].arena);
 		ticks_done(&history->tiers[i].ticks);
@@ -174,6 +182,8 @@ struct history *history_close(struct history *history)
 	free(history->order);
 	free(history->parts);
 	bytes_free(&history->said);
+	bytes_free(&history->journal.entries);
+	bytes_free(&history->journal.tick);
 	table_done(&history->table);
 	block_scratch_free(history->scratch);
 	rollup_free(history->rollup);
@@ -190,10 +200,32 @@ struct history_task *history_lookup(struct history *history, const char *id)
 	return task;
 }
 
+static bool stop(void *context, uint64_t task, unsigned tier, const struct span *span)
+{
+	*(bool *)context = true;
+	return false;
+}
+
+static bool known_to_store(struct history *history, const char *id)
+{
+	struct store *store = keeper_lock_reader(history);
+	bool known = false;
+
+	if (!store)
+		return false;
+	keeper_unlock_reader(history, store_spans(store, id, stop, &known, NULL));
+	return known;
+}
+
 struct history_task *history_find(struct history *history, const char *id)
 {
 	pthread_mutex_lock(&history->lock);
 	struct history_task *task = history_lookup(history, id);
+	pthread_mutex_unlock(&history->lock);
+	if (task || !history->keeper || !known_to_store(history, id))
+		return task;
+	pthread_mutex_lock(&history->lock);
+	task = history_begin_task(history, id);
 	pthread_mutex_unlock(&history->lock);
 	return task;
 }
@@ -222,7 +254,7 @@ static uint32_t first_share(const char *id)
 	return 64 + (hash >> 8) % 193;
 }
 
-static struct history_task *begin_task(struct history *history, const char *id)
+static struct history_task *new_task(struct history *history, const char *id)
 {
 	struct history_task *task = calloc(1, sizeof(*task) + strlen(id) + 1);
 
@@ -249,13 +281,18 @@ static struct history_task *begin_task(struct history *history, const char *id)
 	return task;
 }
 
+struct history_task *history_begin_task(struct history *history, const char *id)
+{
+	struct history_task *task = history_lookup(history, id);
+
+	return task ? task : new_task(history, id);
+}
+
 int history_task(
 	struct history *history, const char *id, struct history_task **ret, struct tally_error *err)
 {
 	pthread_mutex_lock(&history->lock);
-	struct history_task *task = history_lookup(history, id);
-	if (!task)
-		task = begin_task(history, id);
+	struct history_task *task = history_begin_task(history, id);
 	pthread_mutex_unlock(&history->lock);
 	if (!task)
 		return tally_fail(err, -ENOMEM, "task %.200s: cannot begin its history", id);
@@ -263,27 +300,87 @@ int history_task(
 	return 0;
 }
 
+/* The store is to have all of it: it goes when that is so. */
+static void drop_when_stored(struct history *history, struct history_task *task)
+{
+	for (unsigned i = 0; i < history->tier_count; i++)
+		lane_seal(history, &task->lanes[i]);
+	task->roots.length = 0;
+	task->new_roots = task->stored;
+	task->gone = true;
+	HASH_DEL(history->tasks, task);
+	keeper_wake(history);
+}
+
 void history_task_drop(struct history *history, struct history_task *task)
 {
 	pthread_mutex_lock(&history->lock);
-	forget_task(history, task);
+	if (history->keeper && task->number > 0)
+		drop_when_stored(history, task);
+	else
+		history_forget(history, task);
 	pthread_mutex_unlock(&history->lock);
+}
+
+/* Names of processes, each once. */
+struct names {
+	struct name *set;
+	void (*visit)(void *context, const char *name);
+	void *context;
+};
+
+static bool visit_once(void *context, uint64_t task, uint32_t number, const char *text)
+{
+	struct names *names = context;
+	struct name *name;
+
+	HASH_FIND_STR(names->set, text, name);
+	if (name)
+		return true;
+	name = calloc(1, sizeof(*name) + strlen(text) + 1);
+	if (!name)
+		return false;
+	strcpy(name->text, text);
+	HASH_ADD_STR(names->set, text, name);
+	if (!name->hh.tbl) {
+		free(name);
+		return false;
+	}
+	names->visit(names->context, text);
+	return true;
+}
+
+static void visit_stored(struct history *history, const char *id, struct names *names)
+{
+	struct store *store = keeper_lock_reader(history);
+
+	if (store)
+		keeper_unlock_reader(history, store_names(store, id, visit_once, names, NULL));
 }
 
 void history_processes(struct history *history, struct history_task *task,
 	void (*visit)(void *context, const char *name), void *context)
 {
+	struct names names = {.visit = visit, .context = context};
 	struct name *name, *next;
 
 	pthread_mutex_lock(&history->lock);
 	HASH_ITER (hh, task->names, name, next)
 		if (name->last.era > 0)
-			visit(context, name->text);
+			visit_once(&names, 0, 0, name->text);
 	pthread_mutex_unlock(&history->lock);
+	if (history->keeper)
+		visit_stored(history, task->id, &names);
+	HASH_ITER (hh, names.set, name, next) {
+		HASH_DEL(names.set, name);
+		free(name);
+	}
 }
 
 void history_status(struct history *history, struct history_status *ret)
 {
+	struct keeper_status store;
+
 	pthread_mutex_lock(&history->lock);
 	*ret = (struct history_status){
 		.tasks = history->task_count,
@@ -292,6 +389,15 @@ void history_status(struct history *history, struct history_status *ret)
 		.bytes_limit = history->bytes_limit,
 		.dropped = history->dropped,
 		.refused = history->refused,
+		.stored = history->keeper != NULL,
+		.store_lost = history->unstored,
 	};
+	keeper_status(history, &store);
+	ret->store_failing = store.failing;
+	ret->store_bytes = store.bytes;
+	ret->store_bytes_limit = store.bytes_limit;
+	ret->store_commits = store.commits;
+	ret->store_failures = store.failures;
+	ret->store_damaged = store.damaged;
 	pthread_mutex_unlock(&history->lock);
 }

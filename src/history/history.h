@@ -16,8 +16,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <tally/error.h>
 #include <tally/sample.h>
+#include "base/log.h"
 
 struct history;
 /** The samples of one task. Belongs to its history. */
@@ -41,6 +43,14 @@ struct history_options {
 	size_t bytes;	      /**< Limit of the memory that samples take; 0 is 256 MiB. */
 	/** Coarser ones, in rising order. One whose step is not above the interval is left out. */
 	struct history_tier tiers[HISTORY_TIERS];
+	const char *store;    /**< File that holds it beyond this run; NULL: memory only. */
+	uint64_t store_bytes; /**< Limit of that file and what belongs to it; 0 is 1 GiB. */
+	/**
+	 * Read what the store has, whoever writes it: nothing can be appended, nothing is written.
+	 * The resolutions are those of the store.
+	 */
+	bool read_only;
+	const struct log *log; /**< Where to say that the store fails or is damaged. */
 };
 
 /** The most samples of one task that may be asked for: retention / interval. */
@@ -64,22 +74,31 @@ struct history_record {
  * Open a history.
  *
  * @return  0; -EINVAL (retention / interval is less than one sample or more than
- *          HISTORY_SAMPLES_MAX: the message has the numbers); -ENOMEM.
+ *          HISTORY_SAMPLES_MAX: the message has the numbers); -ENOMEM; and of the store: -ELOOP,
+ *          -EPERM, -EISDIR, -EACCES, -EROFS, -ENOSPC, -EBUSY (another writer has it), -ENOENT (read
+ *          only, and there is none), -ENOTSUP (a later Tally wrote it).
+ *
+ * With a store: reads and, after a crash, repairs it; may take a second for a large one. A damaged
+ * file is renamed, which is said, and a new one begun. From then on only a thread of its own
+ * writes: no other call waits for the disk, but that queries read what memory no longer has.
  */
 int history_open(
 	const struct history_options *options, struct history **ret, struct tally_error *err);
 
-/** Close; takes NULL, returns NULL. */
+/**
+ * Close; takes NULL, returns NULL. With a store: writes what it does not have, and waits for the
+ * disk for that.
+ */
 struct history *history_close(struct history *history);
 
 /** Find a task, or begin one. The handle is valid until history_task_drop() or close. */
 int history_task(struct history *history, const char *id, struct history_task **ret,
 	struct tally_error *err);
 
-/** Find a task. @return NULL when there is none. */
+/** Find a task, one that only the store knows too. @return NULL when there is none. */
 struct history_task *history_find(struct history *history, const char *id);
 
-/** Forget a task and all its samples. */
+/** Forget a task and all its samples; the store keeps what it has. */
 void history_task_drop(struct history *history, struct history_task *task);
 
 /**
@@ -94,6 +113,21 @@ void history_task_drop(struct history *history, struct history_task *task);
  */
 int history_append(struct history *history, struct history_task *task,
 	const struct history_record *record, struct tally_error *err);
+
+/**
+ * Tell that all records of a tick are in: the store has them after a moment, together. A record of a
+ * later instant tells the same.
+ */
+void history_commit(struct history *history);
+
+/**
+ * Wait until the store has all that was committed.
+ *
+ * @return  0 (at once without a store), or -EAGAIN: the store does not take it.
+ *
+ * Blocks on the disk; not for ticks.
+ */
+int history_flush(struct history *history);
 
 /**
  * Read the sample nearest to an instant of the wall clock; of two equally near, the earlier.
@@ -122,14 +156,55 @@ int history_range(struct history *history, struct history_task *task, const char
 void history_processes(struct history *history, struct history_task *task,
 	void (*visit)(void *context, const char *name), void *context);
 
+/** A running process that a named process of a task has as its root. */
+struct history_root {
+	const char *process;
+	pid_t pid;
+	int64_t start_ns; /**< CLOCK_BOOTTIME: with the pid, its identity. */
+};
+
+/**
+ * Tell what the roots of a task's processes are; call it when they change. The store keeps them, so
+ * that after a restart counters can go on.
+ *
+ * @count   0: it has none any more.
+ * @return  0 or -ENOMEM. Without a store it does nothing.
+ */
+int history_resume_put(struct history *history, struct history_task *task,
+	const struct history_root *roots, size_t count);
+
+/**
+ * @root  NULL: the total of the task.
+ * @last  Its last sample: that of the last tick that was committed, or of an earlier one when it was
+ *        not in that. boot_ns is 0 when there is none.
+ */
+typedef void history_resume_fn(
+	void *context, const struct history_root *root, const struct tally_sample *last);
+
+/**
+ * Read what the last run knew of a task when it ended, or was killed: first its total, then every
+ * root it had. Roots that are still there (pid and start are the same) go on with the counters of
+ * their last sample. It is handed over once, and only when the machine has not booted since.
+ *
+ * @return  0; -ENOENT (nothing is known, or it was handed over before). Answers from memory.
+ */
+int history_resume_get(
+	struct history *history, const char *id, history_resume_fn *visit, void *context);
+
 /** What a history holds. */
 struct history_status {
 	size_t tasks;
 	uint64_t samples; /**< Records kept now. */
 	size_t bytes;	  /**< Memory they take. */
 	size_t bytes_limit;
-	uint64_t dropped; /**< Records that made room for others before their time. */
-	uint64_t refused; /**< Records that were out of order or for which there was no memory. */
+	uint64_t dropped;   /**< Records that made room for others before their time. */
+	uint64_t refused;   /**< Records that were out of order or for which there was no memory. */
+	bool stored;	    /**< There is a store; what follows is of it. */
+	bool store_failing; /**< It did not take the last thing it was given. */
+	uint64_t store_bytes, store_bytes_limit; /**< Of its files together. */
+	uint64_t store_commits, store_failures;
+	uint64_t store_lost;	/**< Records that memory had no room for before they were stored. */
+	uint64_t store_damaged; /**< Rows and files that were found damaged and left out. */
 };
 
 void history_status(struct history *history, struct history_status *ret);

@@ -6,6 +6,9 @@
  *       -> rows of the task's finest lane (rows.h)           the open end, and the journal of the store
  *       -> seal.c: full rows become a block (block.h)        in the memory of its resolution
  *            -> rollup.c: blocks become rows of the coarser lanes, which are sealed in turn
+ *       -> journal.c: what the tick added, for the store
+ *     keeper.c: a thread that writes what the store does not have yet; it takes the lock to look,
+ *       never to write
  *     queries: view.c lists the blocks of a task over all resolutions and the store, and decodes
  *       them outside the lock; nearest, range, series and alive are made of it
  *
@@ -16,6 +19,7 @@
 
 #include <pthread.h>
 #include "base/hash.h"
+#include "base/log.h"
 #include "history/arena.h"
 #include "history/block.h"
 #include "history/history.h"
@@ -48,6 +52,7 @@ struct sealed {
 	struct sealed *newer_of_lane, *older_of_lane; /**< Of the lane. */
 	struct lane *lane;			      /**< NULL once dropped. */
 	struct tier *tier;
+	unsigned tier_number;
 	struct arena_chunk *chunk;
 	struct span span;
 	uint32_t length;
@@ -65,6 +70,8 @@ struct lane {
 	struct span open_span; /**< Of the open rows; its number is that of the next block. */
 	uint32_t seal_share;   /**< How full it gets before it is sealed, in 256ths. */
 	uint64_t rolled;       /**< Coarser lanes: number of the next tick to make. */
+	bool in_journal;       /**< Finest lane: silence means that nothing changed. */
+	bool grown;	       /**< Coarser lanes: the store does not have all open rows. */
 };
 
 /** A resolution. */
@@ -94,12 +101,28 @@ struct history_task {
 	uint32_t next_name;
 	struct moment last; /**< Of the last record; era 0: none. */
 	size_t place;	    /**< In history.order. */
+	uint64_t number;    /**< In the store; 0: none yet. */
+	bool stored;	    /**< The store knows its number. */
+	bool new_names;	    /**< The store does not know all its names. */
+	bool new_roots;	    /**< The store does not have its roots as they are. */
+	bool gone;	    /**< Dropped; lives on until the store has all of it. */
+	struct bytes roots; /**< As resume.c packs them. */
 	UT_hash_handle hh;
 	char id[];
 };
 
 struct view;
 struct rollup;
+struct keeper;
+struct resume;
+
+/** What ticks added to open rows, for the store (journal.h). */
+struct journal {
+	bool on;
+	bool lost;	      /**< Entries were thrown away: all open rows must be written whole. */
+	struct bytes entries; /**< Of ticks that are complete. */
+	struct bytes tick;    /**< Of the tick under way. */
+};
 
 struct history {
 	pthread_mutex_t lock;
@@ -114,6 +137,7 @@ struct history {
 	bool begun; /**< There was a tick. */
 	struct tick now;
 	uint64_t now_number;
+	uint64_t ended;	 /**< Number of the last tick that is over, plus 1. */
 	uint64_t serial; /**< Counts appends. */
 	uint64_t samples, dropped, refused;
 	/* Working memory of the writer. */
@@ -125,6 +149,14 @@ struct history {
 	struct rollup *rollup;
 	struct view *idle_views; /**< Working memory of readers, for the next one. */
 	size_t idle_view_count;
+	/* The store. */
+	struct journal journal;
+	struct keeper *keeper;	/**< NULL: there is none. */
+	struct resume *resumes; /**< What the last run left, by task. */
+	uint64_t next_task;
+	uint64_t unstored; /**< Records that made room before they were stored. */
+	bool read_only;	   /**< A store is read; nothing is appended. */
+	struct log log;
 };
 
 /** Memory that counts against the limit. */
@@ -156,6 +188,16 @@ void sealed_unpin(struct sealed *sealed);
 void history_roll(struct history *history, struct history_task *task);
 
 struct rollup *rollup_free(struct rollup *rollup);
+
+/** Free a task and all it holds. */
+void history_forget(struct history *history, struct history_task *task);
+
+/** Find a task, or begin one. @return NULL without memory. */
+struct history_task *history_begin_task(struct history *history, const char *id);
+
+/** Keep a block that was read or made elsewhere. False without memory or room. */
+bool lane_keep(
+	struct history *history, struct lane *lane, const struct span *span, struct reader block);
 
 /** Find a task. */
 struct history_task *history_lookup(struct history *history, const char *id);

@@ -79,7 +79,7 @@ static void read_before(struct view *view, size_t entry, struct tally_sample *re
 
 		if (row < 0)
 			continue;
-		if (view_samples(view, view->code, (unsigned)row, (unsigned)row) == 0)
+		if (view_samples(view, false, (unsigned)row, (unsigned)row, view->samples) == 0)
 			*ret = view->samples[row];
 		return;
 	}
@@ -93,7 +93,7 @@ static int read_nearest(struct view *view, const struct nearest *best, struct ta
 
 	int before = view_row_before(view, best->row);
 	int r = view_samples(
-		view, view->code, before >= 0 ? (unsigned)before : best->row, best->row);
+		view, false, before >= 0 ? (unsigned)before : best->row, best->row, view->samples);
 	if (r < 0)
 		return r;
 	*ret = view->samples[best->row];
@@ -124,7 +124,7 @@ int history_nearest(struct history *history, struct history_task *task, const ch
 static bool visit_entry(struct view *view, int64_t since_ns, int64_t until_ns,
 	history_sample_fn *visit, void *context)
 {
-	if (view_samples(view, view->code, 0, view->table.rows - 1) < 0)
+	if (view_samples(view, false, 0, view->table.rows - 1, view->samples) < 0)
 		return true;
 	for (unsigned row = 0; row < view->table.rows; row++) {
 		const struct tally_sample *sample = &view->samples[row];

@@ -253,6 +253,7 @@ static int append_step(struct history *history, struct rollup *r, struct lane *l
 	}
 	if (count == 0)
 		return 0;
+	lane->grown = true;
 	return lane_append(history, lane, lane->rolled + step, r->steps[step], r->parts, count);
 }
 

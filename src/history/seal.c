@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Open rows become blocks; old blocks make room. */
 #include "history/internal.h"
+#include "history/keeper.h"
 
 #include <errno.h>
 
@@ -37,6 +38,8 @@ void sealed_drop(struct history *history, struct sealed *sealed)
 		sealed->older_of_lane;
 	if (lane->tier == 0)
 		history->samples -= sealed->span.rows;
+	if (lane->tier == 0 && history->keeper && !sealed->stored)
+		history->unstored += sealed->span.rows;
 	sealed->lane = NULL;
 	if (sealed->pins == 0)
 		free_sealed(sealed);
@@ -108,8 +111,8 @@ static void link_sealed(struct lane *lane, struct tier *tier, struct sealed *sea
 	lane->newest = sealed;
 }
 
-/* Keep a block. False without memory. */
-static bool keep(struct history *history, struct lane *lane, struct reader block)
+bool lane_keep(
+	struct history *history, struct lane *lane, const struct span *span, struct reader block)
 {
 	struct tier *tier = &history->tiers[lane->tier];
 	size_t length = reader_left(&block);
@@ -124,8 +127,9 @@ static bool keep(struct history *history, struct lane *lane, struct reader block
 	*sealed = (struct sealed){
 		.lane = lane,
 		.tier = tier,
+		.tier_number = lane->tier,
 		.chunk = chunk,
-		.span = lane->open_span,
+		.span = *span,
 		.length = (uint32_t)length,
 	};
 	memcpy(sealed->bytes, block.at, length);
@@ -148,7 +152,7 @@ static bool seal(struct history *history, struct lane *lane)
 	return rows_table(reader_of(open->log.at, open->log.length), TALLY_METRIC_COUNT,
 		       open->first_tick, open->repeats, &history->table) == 0 &&
 	       block_write(history->scratch, &history->table, &block) == 0 &&
-	       keep(history, lane, block);
+	       lane_keep(history, lane, &lane->open_span, block);
 }
 
 void lane_seal(struct history *history, struct lane *lane)
@@ -217,7 +221,8 @@ static void sweep_names(struct history *history, struct history_task *task)
 /* Rows that nothing was added to for long are sealed, and their memory is given back. */
 static void sweep_task(struct history *history, struct history_task *task)
 {
-	sweep_names(history, task);
+	if (!keeper_busy(history))
+		sweep_names(history, task);
 	for (unsigned i = 0; i < history->tier_count; i++) {
 		struct lane *lane = &task->lanes[i];
 		uint64_t behind = history->tiers[i].ticks.next - lane->open.last_tick;
@@ -255,6 +260,18 @@ static void drop_ticks(struct history *history, unsigned tier)
 	ticks_drop(ticks, first);
 }
 
+/* Whether the store has all of a task. */
+static bool all_stored(const struct history *history, const struct history_task *task)
+{
+	for (unsigned i = 0; i < history->tier_count; i++) {
+		const struct lane *lane = &task->lanes[i];
+
+		if (lane->open.rows > 0 || (lane->newest && !lane->newest->stored))
+			return false;
+	}
+	return !task->new_roots;
+}
+
 void history_sweep(struct history *history)
 {
 	size_t turn = history->task_count / 64 + 1;
@@ -262,7 +279,11 @@ void history_sweep(struct history *history)
 	expire(history);
 	for (; turn > 0 && history->task_count > 0; turn--) {
 		history->swept = (history->swept + 1) % history->task_count;
-		sweep_task(history, history->order[history->swept]);
+
+		struct history_task *task = history->order[history->swept];
+		sweep_task(history, task);
+		if (task->gone && !keeper_busy(history) && all_stored(history, task))
+			history_forget(history, task);
 	}
 	for (unsigned i = 0; i < history->tier_count; i++)
 		if (history->tiers[i].ticks.next % CHUNK_TICKS == 0)
