@@ -47,39 +47,52 @@ def measure_all(options, results, size):
     with loads.Tasks(options.build, options.tasks, options.processes) as load:
         time.sleep(1)
         for program in chosen(options):
+            others = machine.Others()
             try:
                 measured = program.measure(load, options.build, options.rounds, options.warm_up)
             except programs.Skip as why:
                 machine.say(f"{program.name}: skipped: {why}")
                 results.add(bench="tick", load=size, program=program.name, skipped=str(why))
                 continue
-            machine.say(f"{program.name}: {measured['ms']:.1f} ms")
-            results.add(bench="tick", load=size, program=program.name, at=time.time(),
-                        load_average=machine.load_average(), **measured)
+            record = results.add(bench="tick", load=size, program=program.name, at=time.time(),
+                                 others=others.cpus(), **measured)
+            machine.say(f"{program.name}: {record['ms']:.1f} ms "
+                        f"(others: {record['others']:.2f} CPUs)")
+
+
+def measured(results, size, program):
+    return [r for r in results.of(bench="tick", load=size, program=program.name) if "ms" in r]
 
 
 def row(program, results, size, best):
-    records = results.of(bench="tick", load=size, program=program.name)
-    measured = [r for r in records if "ms" in r]
-    if not measured:
-        return [program.name, "–", "–", "–", f"skipped: {records[-1]['skipped']}"]
-    cost = table.middle(r["ms"] for r in measured)
-    return [program.name, table.spread([r["ms"] for r in measured]),
-            f"{cost / best:.1f}×", f"{table.middle(r['rss'] for r in measured) / 2**20:.1f}",
+    records = measured(results, size, program)
+    if not records:
+        skipped = results.of(bench="tick", load=size, program=program.name)[-1]["skipped"]
+        return [program.name, "–", "–", "–", f"skipped: {skipped}"]
+    records, quiet = table.quiet(records)
+    cost = table.middle(r["ms"] for r in records)
+    return [program.name, table.spread([r["ms"] for r in records]) + ("" if quiet else " †"),
+            f"{cost / best:.1f}×", f"{table.middle(r['rss'] for r in records) / 2**20:.1f}",
             program.note]
+
+
+def cheapest(results, size, shown):
+    """The best median of Tally; where Tally was not measured, of all."""
+    medians = {p: table.middle(r["ms"] for r in table.quiet(found)[0])
+               for p in shown if (found := measured(results, size, p))}
+    tally = [cost for p, cost in medians.items() if isinstance(p, programs.Tally)]
+    return min(tally or medians.values(), default=1)
 
 
 def report(options, results, size):
     shown = [p for p in chosen(options) if results.of(bench="tick", load=size, program=p.name)]
-    costs = [r["ms"] for r in results.of(bench="tick", load=size) if "ms" in r]
-    tally = [table.middle(r["ms"] for r in found) for p in shown if isinstance(p, programs.Tally)
-             and (found := [r for r in results.of(load=size, program=p.name) if "ms" in r])]
-    best = min(tally or costs, default=1)
+    rows = [row(p, results, size, cheapest(results, size, shown)) for p in shown]
     print(f"{options.tasks} tasks of {options.processes} sleeping processes, 1 s interval. "
           f"{machine.facts()}.\n")
-    print(table.markdown(
-        ["program", "CPU per tick, ms", "against Tally", "RSS, MiB", "what it does"],
-        [row(p, results, size, best) for p in shown], right=(1, 2, 3)))
+    print(table.markdown(["program", "CPU per tick, ms", "against Tally", "RSS, MiB",
+                          "what it does"], rows, right=(1, 2, 3)))
+    if any("†" in r[1] for r in rows):
+        print(f"\n† others kept more than {machine.Others.QUIET} CPUs busy meanwhile, which makes figures higher.")
 
 
 def main():

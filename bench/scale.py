@@ -32,7 +32,7 @@ POINTS = [
 ]
 QUICK = [Point("processes", 10, 5, 1), Point("tasks", 25, 2, 1), Point("threads", 5, 2, 5)]
 COLLECTORS = ["bpf", "procfs"]
-COLUMNS = ["curve", "tasks", "processes", "threads", "collector", "ms_per_tick", "rss_mib"]
+COLUMNS = ["curve", "tasks", "processes", "threads", "collector", "ms_per_tick", "rss_mib", "quiet"]
 
 
 def parse():
@@ -74,28 +74,32 @@ def measure_load(options, results, shape, points):
     with loads.Tasks(options.build, tasks, processes, threads) as load:
         time.sleep(1)
         for collector in COLLECTORS:
+            others = machine.Others()
             try:
                 cost = programs.Tally(collector).measure(
                     load, options.build, options.rounds, options.warm_up)
             except programs.Skip as why:
                 machine.say(f"{load} {collector}: skipped: {why}")
                 continue
-            machine.say(f"{load} {collector}: {cost['ms']:.1f} ms, "
-                        f"{cost['rss'] / 2**20:.0f} MiB")
+            cost["others"] = others.cpus()
+            machine.say(f"{load} {collector}: {cost['ms']:.1f} ms, {cost['rss'] / 2**20:.0f} MiB "
+                        f"(others: {cost['others']:.2f} CPUs)")
             for point in points:
                 results.add(bench="scale", collector=collector, at=time.time(),
                             **point._asdict(), **cost)
 
 
 def rows(results):
-    """One row per point and collector: medians of all turns, in the order of the columns."""
+    """One row per point and collector, in the order of the columns: medians of the turns in which
+    the machine was quiet, or of all when it never was."""
     groups = collections.defaultdict(list)
     for r in results.of(bench="scale"):
         groups[(r["curve"], r["tasks"], r["tasks"] * r["processes"],
                 r["tasks"] * r["processes"] * r["threads"], r["collector"])].append(r)
     for key, found in sorted(groups.items()):
+        found, quiet = table.quiet(found)
         yield [*key, f"{table.middle(r['ms'] for r in found):.2f}",
-               f"{table.middle(r['rss'] for r in found) / 2**20:.1f}"]
+               f"{table.middle(r['rss'] for r in found) / 2**20:.1f}", "yes" if quiet else "no"]
 
 
 def plot(rows_, path):

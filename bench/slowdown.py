@@ -50,20 +50,23 @@ def run(options, mode, condition):
 
 def take_turn(options, results, mode, turn):
     order = CONDITIONS if turn % 2 == 0 else CONDITIONS[::-1]
+    others = machine.Others()
     found = {}
     for condition in order:
         try:
             found[condition] = run(options, mode, condition)
         except (SystemExit, FileNotFoundError) as why:
             machine.say(f"{mode} {condition}: skipped: {why}")
+    busy = others.cpus()
     for condition in CONDITIONS[1:]:
         if condition in found and "alone" in found:
             relative = {f"{key}_percent": 100 * (found[condition][key] / found["alone"][key] - 1)
                         for key in ("rate", "cpu_ms")}
             results.add(bench="slowdown", mode=mode, condition=condition, at=time.time(),
-                        alone=found["alone"], **relative)
+                        alone=found["alone"], others=busy, **relative)
             machine.say(f"{mode} {condition}: rate {relative['rate_percent']:+.1f} %, "
-                        f"CPU per round {relative['cpu_ms_percent']:+.1f} %")
+                        f"CPU per round {relative['cpu_ms_percent']:+.1f} % "
+                        f"(others: {busy:.2f} CPUs)")
 
 
 def quartiles(values):
@@ -79,7 +82,8 @@ def report(results):
         for condition in CONDITIONS[1:]:
             found = results.of(bench="slowdown", mode=mode, condition=condition)
             if found:
-                rows.append([mode, WATCHERS[condition], len(found),
+                found, quiet = table.quiet(found)
+                rows.append([mode, WATCHERS[condition], f"{len(found)}{'' if quiet else ' †'}",
                              f"{table.middle(r['alone']['rate'] for r in found):,.0f}",
                              quartiles([r["rate_percent"] for r in found]),
                              quartiles([r["cpu_ms_percent"] for r in found])])
@@ -87,6 +91,8 @@ def report(results):
     print(table.markdown(["storm", "watched by", "pairs", "rounds/s alone",
                           "change of rounds/s, %", "change of CPU per round, %"],
                          rows, right=(2, 3, 4, 5)))
+    if any("†" in row[2] for row in rows):
+        print(f"\n† others kept more than {machine.Others.QUIET} CPUs busy meanwhile.")
 
 
 def main():

@@ -167,8 +167,8 @@ class ProcessExporter:
 
     def wait_for(self, program, url):
         """The first scrape, of which there is no warm-up, is not counted."""
-        for _ in range(50):
-            time.sleep(0.1)
+        for _ in range(60):
+            time.sleep(1)
             program.check()
             try:
                 return self.fetch(url)

@@ -3,6 +3,8 @@
 import json
 import statistics
 
+from . import machine
+
 
 class Results:
     """Records of one kind of benchmark, in memory and, with a path, appended to a file, so that
@@ -22,10 +24,18 @@ class Results:
         if self.path:
             with open(self.path, "a") as file:
                 file.write(json.dumps(record) + "\n")
+        return record
 
     def of(self, **wanted):
         """The records that have these values."""
         return [r for r in self.records if all(r.get(k) == v for k, v in wanted.items())]
+
+
+def quiet(records):
+    """The records taken while the machine was ours, or all of them when there is none; and whether
+    these are such. "others" is what machine.Others says."""
+    found = [r for r in records if r["others"] <= machine.Others.QUIET]
+    return found or records, bool(found)
 
 
 def middle(values):
