@@ -225,7 +225,7 @@ int lane_append(struct history *history, struct lane *lane, uint64_t tick_number
 
 	size_t before = rows_bytes(&lane->open);
 	bool first = lane->open.rows == 0;
-	int r = rows_wake(&lane->open, &history->table);
+	int r = rows_wake(&lane->open, &history->table, &history->spare);
 	if (r == 0 && !history_make_room(history, growth(lane, count)))
 		r = -ENOMEM;
 	if (r == 0)

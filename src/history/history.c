@@ -185,6 +185,7 @@ struct history *history_close(struct history *history)
 	bytes_free(&history->journal.entries);
 	bytes_free(&history->journal.tick);
 	table_done(&history->table);
+	free(history->spare.series);
 	block_scratch_free(history->scratch);
 	rollup_free(history->rollup);
 	pthread_mutex_destroy(&history->lock);

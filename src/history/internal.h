@@ -145,6 +145,7 @@ struct history {
 	size_t part_capacity;
 	struct bytes said;
 	struct table table;
+	struct rows_spare spare;
 	struct block_scratch *scratch;
 	struct rollup *rollup;
 	struct view *idle_views; /**< Working memory of readers, for the next one. */

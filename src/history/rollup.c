@@ -296,7 +296,7 @@ static void roll_lane(struct history *history, struct lane *finest, struct lane 
 	}
 	lane->rolled = history->tiers[lane->tier].ticks.next;
 	history->open_bytes -= rows_bytes(&lane->open);
-	rows_rest(&lane->open);
+	rows_rest(&lane->open, &history->spare);
 	history->open_bytes += rows_bytes(&lane->open);
 }
 

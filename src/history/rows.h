@@ -61,14 +61,20 @@ struct rows {
 int rows_append(struct rows *rows, uint64_t tick, int64_t boot_ns, const struct rows_part *parts,
 	size_t count, struct bytes *ret);
 
+/** What was last said of series that nobody needs now: kept for the next who wakes. */
+struct rows_spare {
+	struct rows_series *series;
+	uint32_t capacity;
+};
+
 /**
- * Free what appending needs and reading does not: what was last said of each series. rows_wake()
+ * Give away what appending needs and reading does not: what was last said of each series. rows_wake()
  * finds it out again from the log; it must be called before the next row is appended.
  */
-void rows_rest(struct rows *rows);
+void rows_rest(struct rows *rows, struct rows_spare *spare);
 
 /** Undo rows_rest(). @table is overwritten. @return 0 or -ENOMEM. */
-int rows_wake(struct rows *rows, struct table *table);
+int rows_wake(struct rows *rows, struct table *table, struct rows_spare *spare);
 
 /** Bytes of memory that rows hold. */
 size_t rows_bytes(const struct rows *rows);

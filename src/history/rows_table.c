@@ -184,17 +184,34 @@ int rows_table(struct reader log, uint32_t metrics, uint64_t first_tick, uint32_
 	return table_sort(ret) ? 0 : -ENOMEM;
 }
 
-void rows_rest(struct rows *rows)
-{
-	uint8_t *exact = realloc(rows->log.at, rows->log.length + !rows->log.length);
+/* Memory that a log may waste while it rests: giving it back costs more than it is worth. */
+#define LOG_SLACK 1024
 
+static void trim_log(struct rows *rows)
+{
+	if (rows->log.capacity - rows->log.length <= LOG_SLACK)
+		return;
+
+	uint8_t *exact = realloc(rows->log.at, rows->log.length + !rows->log.length);
 	if (exact) {
 		rows->log.at = exact;
 		rows->log.capacity = rows->log.length + !rows->log.length;
 	}
-	free(rows->series);
+}
+
+void rows_rest(struct rows *rows, struct rows_spare *spare)
+{
+	struct rows_spare given = {rows->series, rows->series_capacity};
+
+	trim_log(rows);
 	rows->series = NULL;
 	rows->series_count = rows->series_capacity = 0;
+	if (given.capacity > spare->capacity) {
+		free(spare->series);
+		*spare = given;
+	} else {
+		free(given.series);
+	}
 }
 
 /* What the table says of a series at its end. */
@@ -217,7 +234,22 @@ static void recall(const struct table *table, uint32_t index, struct rows_series
 	}
 }
 
-int rows_wake(struct rows *rows, struct table *table)
+/* Room for a number of series: the spare one, when it is large enough. */
+static bool take_series(struct rows *rows, uint32_t count, struct rows_spare *spare)
+{
+	if (spare->capacity >= count) {
+		rows->series = spare->series;
+		rows->series_capacity = spare->capacity;
+		*spare = (struct rows_spare){0};
+	} else {
+		rows->series = calloc(count, sizeof(*rows->series));
+		rows->series_capacity = count;
+	}
+	rows->series_count = count;
+	return rows->series;
+}
+
+int rows_wake(struct rows *rows, struct table *table, struct rows_spare *spare)
 {
 	if (rows->series || rows->rows == 0)
 		return 0;
@@ -226,10 +258,10 @@ int rows_wake(struct rows *rows, struct table *table)
 		rows->first_tick, rows->repeats, table);
 	if (r < 0)
 		return r;
-	rows->series = calloc(table->series_count, sizeof(*rows->series));
-	if (!rows->series)
+	if (!take_series(rows, table->series_count, spare)) {
+		rows->series_count = rows->series_capacity = 0;
 		return -ENOMEM;
-	rows->series_count = rows->series_capacity = table->series_count;
+	}
 	for (uint32_t i = 0; i < table->series_count; i++)
 		recall(table, i, &rows->series[i]);
 	return 0;
