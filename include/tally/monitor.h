@@ -32,11 +32,20 @@ struct tally_monitor_options {
 	int64_t disk_interval_ns; /**< Between two looks at a sandbox; 0 is 60 s. 100 ms to 24 h. */
 	int64_t history_ns;	  /**< How far back samples are kept; 0 is 1 h. */
 	size_t history_bytes;	  /**< Limit of the memory they take; 0 is 256 MiB. */
-	const char *collector;	  /**< "auto", "bpf", "procfs"; NULL is "auto". */
-	const char *procfs;	  /**< Where procfs is mounted; NULL is "/proc". */
-	bool pss;		  /**< Read pss_bytes too: costly, within a budget. */
-	tally_log_fn *log;	  /**< NULL: nothing is said. */
-	void *log_context;	  /**< Handed to it. */
+	const char *store;	  /**< File that keeps it beyond this run; NULL: memory only. */
+	uint64_t store_bytes;	  /**< Limit of that file and its companions; 0 is 1 GiB. */
+	/**
+	 * Coarser resolutions for what is older: step and how far back; 0 is 10 s for 1 day and
+	 * 60 s for 30 days; a negative history says that there is none.
+	 */
+	struct {
+		int64_t step_ns, history_ns;
+	} coarse[2];
+	const char *collector; /**< "auto", "bpf", "procfs"; NULL is "auto". */
+	const char *procfs;    /**< Where procfs is mounted; NULL is "/proc". */
+	bool pss;	       /**< Read pss_bytes too: costly, within a budget. */
+	tally_log_fn *log;     /**< NULL: nothing is said. */
+	void *log_context;     /**< Handed to it. */
 };
 
 /** What is known of a task besides its figures. Valid during the callback only. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "monitor/internal.h"
+#include "monitor/resume.h"
 
 void monitor_fault(struct tally_monitor *monitor, struct fault *said, const struct tally_error *err)
 {
@@ -120,6 +121,7 @@ static void follow_root(struct tally_monitor *monitor, struct task *task, size_t
 	int r = add_root(monitor, process, told, &err);
 	if (r == 0) {
 		task->followed = true;
+		task->roots_changed = true;
 	} else if (r != -ESRCH) {
 		tally_prefix(&err, r, "task %s/%s", task->id, process->name);
 		fault_once(monitor, &err);
@@ -153,6 +155,7 @@ static struct task *find_or_add(struct listing *listing, const char *id)
 	task = task_new(id, listing->source);
 	if (!task)
 		return NULL;
+	task->resume = resumed_read(monitor->history, id);
 	HASH_ADD_KEYPTR(hh, monitor->tasks, task->id, strlen(task->id), task);
 	if (!task->hh.tbl) {
 		task_free(task);

@@ -95,6 +95,11 @@ static int open_parts(struct tally_monitor *monitor, const struct tally_monitor_
 		.retention_ns = o->history_ns,
 		.interval_ns = o->interval_ns,
 		.bytes = o->history_bytes,
+		.tiers = {{o->coarse[0].step_ns, o->coarse[0].history_ns},
+			{o->coarse[1].step_ns, o->coarse[1].history_ns}},
+		.store = o->store,
+		.store_bytes = o->store_bytes,
+		.log = &monitor->log,
 	};
 	struct disk_options disk = {
 		.interval_ns = o->disk_interval_ns,

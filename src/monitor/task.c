@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/task.h"
 
+#include "monitor/resume.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,7 @@ void task_free(struct task *task)
 		free(task->processes[i].name);
 		free(task->processes[i].roots);
 	}
+	resumed_free(task->resume);
 	free(task->processes);
 	free(task->sandbox);
 	free(task->id);

@@ -53,6 +53,8 @@ struct task {
 	struct process *processes;
 	size_t process_count, process_room;
 	struct history_task *history; /**< NULL until its first sample. */
+	struct resumed *resume;	      /**< What the last run knew of it, or NULL. */
+	bool roots_changed;	      /**< The history has not been told of all its roots. */
 	struct figures figures;
 	bool followed; /**< Its groups are in the collector. */
 	bool seen;     /**< Named by the listing under way. */

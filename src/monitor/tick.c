@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "monitor/internal.h"
+#include "monitor/resume.h"
 
 /* Both clocks of one instant. */
 struct instant {
@@ -76,9 +77,12 @@ static void take_task(struct tally_monitor *monitor, struct task *task, struct i
 	for (size_t i = 0; i < task->process_count; i++) {
 		struct process *process = &task->processes[i];
 
-		if (process->group == GROUP_NONE)
+		if (process->group != GROUP_NONE)
+			part = *collector_group(monitor->collector, process->group);
+		else
+			tally_sample_clear(&part, TALLY_REASON_ENDED);
+		if (!resumed_add(task->resume, process, &part) && process->group == GROUP_NONE)
 			continue;
-		part = *collector_group(monitor->collector, process->group);
 		part.wall_ns = at.wall_ns;
 		part.boot_ns = at.boot_ns;
 		figures_take(&process->figures, &part);
@@ -120,7 +124,7 @@ static int keep_task(struct tally_monitor *monitor, struct task *task, struct in
 	if (!record_room(monitor, task->process_count))
 		return tally_fail(err, -ENOMEM, "task %s: cannot keep its sample", task->id);
 	for (size_t i = 0; i < task->process_count; i++)
-		if (task->processes[i].group != GROUP_NONE)
+		if (task->processes[i].figures.now.boot_ns == at.boot_ns)
 			monitor->record[count++] = (struct history_process){
 				task->processes[i].name, &task->processes[i].figures.now};
 
@@ -129,6 +133,8 @@ static int keep_task(struct tally_monitor *monitor, struct task *task, struct in
 	int r = 0;
 	if (!task->history)
 		r = history_task(monitor->history, task->id, &task->history, err);
+	if (r == 0 && task->roots_changed && resumed_keep(monitor->history, task) == 0)
+		task->roots_changed = false;
 	if (r == 0)
 		r = history_append(monitor->history, task->history, &record, err);
 	return r;
@@ -142,6 +148,7 @@ static void keep_samples(struct tally_monitor *monitor, struct instant at)
 	HASH_ITER (hh, monitor->tasks, task, next)
 		if (task->followed && keep_task(monitor, task, at, &err) < 0)
 			monitor_fault(monitor, &monitor->history_said, &err);
+	history_commit(monitor->history);
 }
 
 static void account_machine(struct tally_monitor *monitor)
