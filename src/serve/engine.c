@@ -58,8 +58,7 @@ static struct MHD_Daemon *start(struct server *server, const char *cert, const c
 		MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, server, MHD_OPTION_UNESCAPE_CALLBACK,
 		leave_escaped, server, MHD_OPTION_NOTIFY_COMPLETED, exchange_end, server,
 		MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)(2 * server->options.connection_limit), MHD_OPTION_CONNECTION_TIMEOUT,
 		BACKSTOP_SECONDS, MHD_OPTION_ARRAY, cert ? tls : none, MHD_OPTION_END);
 }

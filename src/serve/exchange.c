@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request and its answer, between libmicrohttpd and us. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -24,17 +25,30 @@ void *exchange_begin(void *context, const char *target, struct MHD_Connection *c
 	return exchange;
 }
 
-/* Headers that can hide a second request in the first one. */
+/* Headers that can hide a second request in the first one, or mean two things to two readers. */
 struct suspects {
 	unsigned hosts, lengths, codings;
-	bool body;
+	bool body, malformed;
 };
+
+/* RFC 9110, 5.6.2: what a name may be made of. "Transfer-Encoding " is none of ours, but perhaps
+ * somebody else's. */
+static bool is_token(const char *name)
+{
+	static const char marks[] = "!#$%&'*+-.^_`|~";
+
+	for (const char *c = name; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr(marks, *c))
+			return false;
+	return name[0] != '\0';
+}
 
 static enum MHD_Result suspect(
 	void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	struct suspects *seen = context;
 
+	seen->malformed |= !is_token(name);
 	if (strcasecmp(name, "Host") == 0) {
 		seen->hosts++;
 	} else if (strcasecmp(name, "Content-Length") == 0) {
@@ -47,13 +61,17 @@ static enum MHD_Result suspect(
 }
 
 /* @return why a request is refused before anything else of it is looked at, or NULL. */
-static const char *find_suspect(struct MHD_Connection *connection)
+static const char *find_suspect(struct MHD_Connection *connection, const char *version)
 {
 	struct suspects seen = {0};
 
 	MHD_get_connection_values(connection, MHD_HEADER_KIND, suspect, &seen);
+	if (seen.malformed)
+		return "the name of a header is malformed";
 	if (seen.hosts > 1 || seen.lengths > 1)
 		return "a header that may come once comes twice";
+	if (seen.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+		return "HTTP/1.1 asks for a Host header";
 	if (seen.body || seen.codings)
 		return "Tally only answers: a request has no body";
 	return NULL;
@@ -75,7 +93,7 @@ enum MHD_Result exchange_handle(void *context, struct MHD_Connection *connection
 	if (!exchange || !c)
 		return MHD_NO;
 	if (!exchange->begun) {
-		const char *why = find_suspect(connection);
+		const char *why = find_suspect(connection, version);
 
 		exchange->begun = true;
 		connection_begin(c);

@@ -18,7 +18,7 @@
 #include "base/parse.h"
 #include "serve/holder.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024
 
 /* What connects must be able to write; who may is the business of the directory and the group. */
 #define SOCKET_MODE 0660

@@ -100,7 +100,7 @@ class Observer:
                 connection.sendall(data)
                 if wait:
                     connection.shutdown(socket.SHUT_WR)
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:  # It has heard enough.
                 pass
             return receive_all(connection)
 
