@@ -20,6 +20,9 @@
 #define FIRST_LOOK_NS (2 * NS_PER_S)
 #define LOOK_NS	      (100 * NS_PER_MS)
 
+/* The clock is looked at after so many tasks that had nothing new, for that, too, costs time. */
+#define LOOKS 16
+
 static struct thermos_source *thermos_of(struct source *source)
 {
 	return (struct thermos_source *)source;
@@ -210,11 +213,12 @@ static void look_at_tasks(struct thermos_source *s)
 		HASH_FIND_STR(s->tasks, s->resume, first);
 	free(TAKE(s->resume));
 	for (task = first ? first : s->tasks; left > 0; left--) {
-		bool looked = thermos_task_look(s, task);
+		bool read = thermos_task_look(s, task);
 
 		s->unfinished = s->unfinished || task->file.more;
 		task = task->hh.next ? task->hh.next : s->tasks;
-		if (looked && left > 1 && clock_thread_cpu_ns() >= s->until_ns) {
+		if ((read || left % LOOKS == 0) && left > 1 &&
+			clock_thread_cpu_ns() >= s->until_ns) {
 			s->unfinished = true;
 			s->resume = strdup(task->id);
 			return;

@@ -145,7 +145,7 @@ struct thermos_task *thermos_task_add(
 /** Forget a task. */
 void thermos_task_remove(struct thermos_source *source, struct thermos_task *task);
 
-/** Read what is new of it, and find out what it did not yet tell. @return whether that cost time. */
+/** Read what is new of it, and find out what it did not yet tell. @return whether anything was read. */
 bool thermos_task_look(struct thermos_source *source, struct thermos_task *task);
 
 /** Whose processes and directories its checkpoint may speak for. */

@@ -152,20 +152,20 @@ static void say_error(struct thermos_source *source, struct thermos_task *task, 
 			shown, err->message);
 }
 
-static void read_stream(struct thermos_source *source, struct thermos_task *task)
+static bool read_stream(struct thermos_source *source, struct thermos_task *task)
 {
 	char path[PATH_MAX];
 	struct tally_error err;
 	uint32_t begun = task->file.begun;
 
 	if (snprintf(path, sizeof(path), "%s/runner", task->folder.path) >= (int)sizeof(path))
-		return;
+		return false;
 	int r = thermos_file_read(&task->file, task->root->place->base.fd, path, &task->state,
 		&source->buffer, source->until_ns, &err);
 	if (r < 0)
 		say_error(source, task, r, &err);
 	if (r == 0 || (r < 0 && r != -EBADMSG))
-		return;
+		return r != 0;
 	source->changed = true;
 	if (begun != task->file.begun) {
 		free(TAKE(task->sandbox));
@@ -174,6 +174,7 @@ static void read_stream(struct thermos_source *source, struct thermos_task *task
 	}
 	learn_uid(task);
 	check_id(source, task);
+	return true;
 }
 
 /* The name that people gave it: "name" in its definition. */
@@ -259,7 +260,7 @@ bool thermos_task_look(struct thermos_source *source, struct thermos_task *task)
 		return false;
 	keep_watch(source, task);
 	task->folder.dirty = false;
-	read_stream(source, task);
+	bool read = read_stream(source, task);
 	learn_name(source, task);
 	if (task->in_finished) {
 		task->late_looks -= due && task->late_looks;
@@ -267,5 +268,5 @@ bool thermos_task_look(struct thermos_source *source, struct thermos_task *task)
 		learn_sandbox(source, task);
 		thermos_pin_task(source, task);
 	}
-	return true;
+	return read;
 }

@@ -392,3 +392,14 @@ def test_a_task_is_seen_by_the_observer_at_once(root, records, worker, tmp_path)
     finally:
         observer.terminate()
         observer.wait()
+
+
+def test_the_bench_of_refreshes_runs():
+    program = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(PROGRAM))),
+                           "bench/thermos_refresh")
+    done = subprocess.run([program, "--active", "20", "--finished", "50", "--polls", "3",
+                           "--pace", "10"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["active"], figures["finished"]) == (20, 50)
+    assert 0 < figures["poll_cpu_ms_median"] <= figures["poll_cpu_ms_max"]
