@@ -30,6 +30,12 @@ static const struct option_row options[] = {
 	{"disk-interval", 0, OPTION_DURATION, "TIME", AT(disk_interval_ns), HELP_DISK_INTERVAL},
 	{"history", 0, OPTION_DURATION, "TIME", AT(history_ns),
 		"how far back samples are kept (default: 1h)"},
+	{"history-memory", 0, OPTION_SIZE, "SIZE", AT(history_bytes),
+		"limit of the memory they take (default: 256M)"},
+	{"store", 0, OPTION_FILE, "PATH", AT(store),
+		"file that keeps them beyond this run, or none (default: /var/lib/tally/history.db, or below XDG_STATE_HOME)"},
+	{"store-size", 0, OPTION_SIZE, "SIZE", AT(store_bytes),
+		"limit of that file and its companions (default: 1G)"},
 	{"collector", 'c', OPTION_STRING, "NAME", AT(collector), HELP_COLLECTOR},
 	{"pss", 0, OPTION_FLAG, NULL, AT(pss), HELP_PSS},
 	{"max-series", 0, OPTION_STRING, "N", AT(max_series),
@@ -79,6 +85,17 @@ static int open_collector(struct observer *o, struct tally_error *err)
 	return collector_open(name, &collect, &o->collector, o->collector_reason, err);
 }
 
+/* As given, or the default place, or NULL for none. */
+static const char *store_of(struct observer *o)
+{
+	const char *given = o->options.store;
+
+	if (given)
+		return strcmp(given, "none") == 0 ? NULL : given;
+	shared_default_store(o->default_store, sizeof(o->default_store));
+	return o->default_store[0] ? o->default_store : NULL;
+}
+
 static int open_monitor(struct observer *o, struct tally_error *err)
 {
 	const struct observe_options *given = &o->options;
@@ -86,6 +103,9 @@ static int open_monitor(struct observer *o, struct tally_error *err)
 		.interval_ns = given->interval_ns,
 		.disk_interval_ns = given->disk_interval_ns,
 		.history_ns = given->history_ns,
+		.history_bytes = given->history_bytes,
+		.store = store_of(o),
+		.store_bytes = given->store_bytes,
 		.log = daemon_log,
 	};
 	int r = monitor_new_with(

@@ -17,6 +17,8 @@ struct observe_options {
 	struct option_list sources, listen, hosts, share;
 	const char *socket, *collector, *token_file, *tls_cert, *tls_key, *user, *pidfile;
 	const char *log_format, *max_series;
+	const char *store; /**< NULL: the default place; "none". */
+	uint64_t history_bytes, store_bytes;
 	int64_t interval_ns, disk_interval_ns, history_ns;
 	bool insecure, pss, no_seccomp;
 };
@@ -28,7 +30,7 @@ struct observer {
 	struct log log;
 	struct listener listeners[SERVE_LISTENERS_MAX];
 	size_t listener_count;
-	char default_socket[108];
+	char default_socket[108], default_store[4096];
 	const char **hosts; /**< NULL-terminated. */
 	uid_t *share;
 	size_t share_count;

@@ -78,6 +78,8 @@ static int store(
 		return 0;
 	case OPTION_DURATION:
 		return parse_duration(text, value, err);
+	case OPTION_SIZE:
+		return parse_size(text, value, err);
 	case OPTION_TIME:
 		return parse_time(text, clock_wall_ns(), value, err);
 	case OPTION_LIST:

@@ -28,6 +28,7 @@ enum option_type {
 	OPTION_FILE,	  /**< As OPTION_STRING: a path. */
 	OPTION_DIRECTORY, /**< As OPTION_STRING: a path of a directory. */
 	OPTION_DURATION,  /**< int64_t, nanoseconds. */
+	OPTION_SIZE,	  /**< uint64_t, bytes. */
 	OPTION_TIME,	  /**< int64_t, nanoseconds since the epoch. */
 	OPTION_LIST,	  /**< struct option_list: may be given again. */
 };

@@ -38,6 +38,8 @@ static const struct option_row options[] = {
 	{"json", 'j', OPTION_FILE, "FILE", AT(json), "write the report as a JSON object"},
 	{"csv", 0, OPTION_FILE, "FILE", AT(csv),
 		"write every sample of the task and its processes as CSV"},
+	{"store", 0, OPTION_FILE, "FILE", AT(store),
+		"keep the history in this file, for `tally history` and `tally show --at`"},
 	{"quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "no live line and no report on the terminal"},
 	{.name = NULL},
 };
@@ -124,14 +126,21 @@ static int fork_command(struct run *run, struct tally_error *err)
 	return source_command_open(&command, &run->source, err);
 }
 
+/* The report keeps what it needs itself: a short history does, unless it is kept in a store. */
+static int64_t history_of(const struct run *run)
+{
+	if (run->options.store || run->interval_ns >= INTERVAL_MOST_NS)
+		return 0; /* The default; the monitor refuses the interval. */
+	return run->interval_ns * RECORD_HISTORY;
+}
+
 static int make_monitor(struct run *run, struct tally_error *err)
 {
 	const struct tally_monitor_options monitor = {
 		.interval_ns = run->interval_ns,
 		.disk_interval_ns = run->options.disk_interval_ns,
-		.history_ns = run->interval_ns < INTERVAL_MOST_NS
-				      ? run->interval_ns * RECORD_HISTORY
-				      : 0, /* The monitor refuses the interval. */
+		.history_ns = history_of(run),
+		.store = run->options.store,
 		.collector = run->options.collector,
 		.pss = run->options.pss,
 		.log = shared_log,

@@ -3,6 +3,7 @@
 #ifndef CLI_SHARED_H
 #define CLI_SHARED_H
 
+#include <stddef.h>
 #include <tally/log.h>
 
 /* Help of the options that mean the same everywhere. */
@@ -13,5 +14,11 @@
 
 /** Prints warnings and errors of the library on standard error; keeps the rest to itself. */
 void shared_log(void *context, enum tally_log_level level, const char *line);
+
+/**
+ * Where the history is kept unless somebody says otherwise: /var/lib/tally/history.db for root, for
+ * others below XDG_STATE_HOME or ~/.local/state. Empty when there is no such place.
+ */
+void shared_default_store(char *path, size_t size);
 
 #endif

@@ -48,7 +48,7 @@ class Observer:
     """The program as a daemon on a free port and a socket of its own."""
 
     def __init__(self, tally, folder, *words, sources=(), listen="127.0.0.1:0", interval="100ms",
-                 collector="procfs", env=None, **options):
+                 collector="procfs", store=None, env=None, **options):
         self.socket = os.path.join(folder, "tally.sock")
         self.log_path = os.path.join(folder, "log")
         self.url = None
@@ -56,6 +56,7 @@ class Observer:
             self.process = tally.start(
                 "observe", "--socket", self.socket, *(("--listen", listen) if listen else ()),
                 "--interval", interval, "--collector", collector,
+                "--store", store or os.path.join(folder, "state", "history.db"),
                 *(word for source in sources for word in ("--source", source)),
                 *words, stderr=log, stdin=subprocess.DEVNULL, env=env, **options)
         wait_for(lambda: "answers at" in self.log or self.process.poll() is not None,
