@@ -19,19 +19,26 @@ static int64_t share_of(int64_t value, int64_t part, int64_t whole)
 	return whole <= 0 ? value : (int64_t)((__int128)value * part / whole);
 }
 
-/* As the kernel's own cputime_adjust(): in the proportion of the ticks, neither mode ever falling. */
 void cpu_split(int64_t exact_ns, const int64_t ticks_ns[COUNT_MODES], int64_t ret[COUNT_MODES])
 {
 	int64_t ticks = ticks_ns[COUNT_USER] + ticks_ns[COUNT_SYSTEM];
-	int64_t least_user = at_least(ret[COUNT_USER], ticks_ns[COUNT_USER]);
-	int64_t least_system = at_least(ret[COUNT_SYSTEM], ticks_ns[COUNT_SYSTEM]);
-	int64_t sum = at_least(exact_ns, least_user + least_system);
+	int64_t sum = at_least(exact_ns, ticks);
 	int64_t user = share_of(sum, ticks_ns[COUNT_USER], ticks);
 
-	user = at_least(user, least_user);
-	user = at_most(user, sum - least_system);
+	user = at_least(user, ticks_ns[COUNT_USER]);
+	user = at_most(user, sum - ticks_ns[COUNT_SYSTEM]);
 	ret[COUNT_USER] = user;
 	ret[COUNT_SYSTEM] = sum - user;
+}
+
+void cpu_raise(const int64_t now[COUNT_MODES], int64_t told[COUNT_MODES])
+{
+	int64_t sum = at_least(
+		told[COUNT_USER] + told[COUNT_SYSTEM], now[COUNT_USER] + now[COUNT_SYSTEM]);
+	int64_t user = at_least(now[COUNT_USER], told[COUNT_USER]);
+
+	told[COUNT_USER] = at_most(user, sum - told[COUNT_SYSTEM]);
+	told[COUNT_SYSTEM] = sum - told[COUNT_USER];
 }
 
 void account_adopt(struct account *account, const struct usage *usage)
@@ -76,26 +83,6 @@ static void lose(const struct account *account, const struct usage *usage, int64
 		lost[i] += account->fresh.total[i] + account->old.total[i];
 }
 
-void account_vanish(const struct account *account, const struct usage *usage,
-	struct account *parent, int64_t lost[COUNT_ALL])
-{
-	if (!parent) {
-		lose(account, usage, lost);
-		return;
-	}
-	/* All it had arrives at the parent, its base too: the parent must not count that either. */
-	cohort_add_usage(&parent->fresh, usage);
-	cohort_add(&parent->fresh, &account->fresh);
-	cohort_add(&parent->fresh, &account->old);
-	for (int i = 0; i < COUNT_REAPED; i++)
-		parent->base[i] += account->base[i];
-	for (int i = COUNT_REAPED; i < COUNT_ALL; i++) {
-		lost[i] += usage->total[i] - account->base[i];
-		parent->below[i - COUNT_REAPED] +=
-			usage->total[i] + account->below[i - COUNT_REAPED];
-	}
-}
-
 static void take(int64_t *rest, int64_t *growth)
 {
 	int64_t taken = at_most(*rest, *growth);
@@ -134,6 +121,31 @@ static void absorb(struct cohort *cohort, int64_t growth[COUNT_REAPED])
 		cohort->total[i] = share_of(cohort->total[i], missing, faults);
 }
 
+void account_vanish(struct account *account, const struct usage *usage,
+	const int64_t growth[COUNT_REAPED], struct account *parent, int64_t lost[COUNT_ALL])
+{
+	int64_t left[COUNT_REAPED];
+
+	memcpy(left, growth, sizeof(left));
+	absorb(&account->old, left);
+	absorb(&account->fresh, left);
+	if (!parent) {
+		lose(account, usage, lost);
+		return;
+	}
+	/* All it had arrives at the parent, its base too: the parent must not count that either. */
+	cohort_add_usage(&parent->fresh, usage);
+	cohort_add(&parent->fresh, &account->fresh);
+	cohort_add(&parent->fresh, &account->old);
+	for (int i = 0; i < COUNT_REAPED; i++)
+		parent->base[i] += account->base[i];
+	for (int i = COUNT_REAPED; i < COUNT_ALL; i++) {
+		lost[i] += usage->total[i] - account->base[i];
+		parent->below[i - COUNT_REAPED] +=
+			usage->total[i] + account->below[i - COUNT_REAPED];
+	}
+}
+
 void account_settle(
 	struct account *account, const int64_t growth[COUNT_REAPED], int64_t lost[COUNT_ALL])
 {
@@ -157,17 +169,6 @@ void account_settle(
 	account->fresh = (struct cohort){0};
 }
 
-/* The sum of both modes is what counts; then the share of user time, if neither has to fall. */
-static void raise_cpu(const int64_t target[COUNT_MODES], int64_t share[COUNT_MODES])
-{
-	int64_t sum = at_least(
-		share[COUNT_USER] + share[COUNT_SYSTEM], target[COUNT_USER] + target[COUNT_SYSTEM]);
-	int64_t user = at_least(target[COUNT_USER], share[COUNT_USER]);
-
-	share[COUNT_USER] = at_most(user, sum - share[COUNT_SYSTEM]);
-	share[COUNT_SYSTEM] = sum - share[COUNT_USER];
-}
-
 void account_reap(struct account *account, const struct usage *usage,
 	const int64_t totals[COUNT_ALL], const int64_t growth[COUNT_REAPED],
 	int64_t lost[COUNT_ALL])
@@ -183,7 +184,7 @@ void account_reap(struct account *account, const struct usage *usage,
 		if (i >= COUNT_REAPED)
 			target[i] -= account->below[i - COUNT_REAPED];
 	}
-	raise_cpu(target, share);
+	cpu_raise(target, share);
 	for (int i = 0; i < COUNT_ALL; i++)
 		lost[i] += i < COUNT_MODES ? share[i] : at_least(share[i], target[i]);
 	account_join(account, usage);

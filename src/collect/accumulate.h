@@ -78,13 +78,21 @@ struct account {
 	int64_t due[COUNT_REAPED];
 };
 
-/** Exact CPU times of both modes from ticks and a more exact sum.
+/**
+ * CPU time of both modes from an exact sum, in the proportion of their ticks.
  *
- * @exact_ns  Sum of both; a lower bound, as the ticks are.
- * @ticks_ns  User and system time in whole ticks.
- * @ret       In: the result of the last time, or 0. Never falls; sums up to the larger of both.
+ * @exact_ns  Sum of both; a lower bound, as the ticks are: the larger counts.
+ * @ticks_ns  User and system time in whole ticks: neither result is less.
+ *
+ * The sum never falls when the arguments do not; one mode may, by less than a tick.
  */
 void cpu_split(int64_t exact_ns, const int64_t ticks_ns[COUNT_MODES], int64_t ret[COUNT_MODES]);
+
+/**
+ * Bring told CPU times up to new ones: neither mode falls, and the sum of both is the larger of
+ * what it was and what it is.
+ */
+void cpu_raise(const int64_t now[COUNT_MODES], int64_t told[COUNT_MODES]);
 
 /** Begin an account for a member that is adopted while it runs: its dead children do not count. */
 void account_adopt(struct account *account, const struct usage *usage);
@@ -95,11 +103,12 @@ void account_join(struct account *account, const struct usage *usage);
 /**
  * A member has vanished: hand what it consumed to the account of its parent.
  *
+ * @growth  Of usage.reaped[] since the pass before: not zero when it vanished after it was read.
  * @parent  Account of its parent in the same group, or NULL: then it is lost at once.
  * @lost    Added to: COUNT_ALL values.
  */
-void account_vanish(const struct account *account, const struct usage *usage,
-	struct account *parent, int64_t lost[COUNT_ALL]);
+void account_vanish(struct account *account, const struct usage *usage,
+	const int64_t growth[COUNT_REAPED], struct account *parent, int64_t lost[COUNT_ALL]);
 
 /**
  * Settle a member's cohorts against the growth of its figures. Once per pass, after all members

@@ -153,6 +153,7 @@ struct listing {
 	void *context;
 	size_t size;   /* Of the buffer: how much to ask the kernel for at once. */
 	pid_t last;    /* End behind this one; 0: at the end. */
+	int64_t at;    /* Position of the next entry, which the one before tells. */
 	int64_t shift; /* Position less pid, of the entries so far. */
 	bool even;     /* It was the same for all. */
 };
@@ -168,9 +169,11 @@ static bool take_entry(struct listing *listing, const struct dirent64 *entry)
 		return true;
 	if (listing->last && pid > listing->last)
 		return false;
-	if (listing->shift && listing->shift != entry->d_off - pid)
+	if (listing->shift && listing->shift != listing->at - pid)
 		listing->even = false;
-	listing->shift = entry->d_off - pid;
+	if (listing->at)
+		listing->shift = listing->at - pid;
+	listing->at = entry->d_off;
 	listing->visit(listing->context, pid, entry->d_ino);
 	return true;
 }
@@ -242,7 +245,7 @@ int proc_list_range(
 		.last = last,
 	};
 
-	if (lseek(root->fd, after + root->offset, SEEK_SET) < 0)
+	if (lseek(root->fd, after + 1 + root->offset, SEEK_SET) < 0)
 		return -errno;
 	return list_fd(root, root->fd, &listing);
 }

@@ -63,8 +63,7 @@ static void apply_cpu(struct procfs *procfs, struct member *member, const struct
 		member->cpu_ns);
 	for (int mode = 0; mode < COUNT_MODES; mode++) {
 		set_reaped(member, mode, children[mode]);
-		rise_to(&member->usage.total[mode],
-			sum(member->cpu_ns[mode], member->usage.reaped[mode]));
+		member->usage.total[mode] = sum(member->cpu_ns[mode], member->usage.reaped[mode]);
 		rise_to(&member->usage.shown[mode], sum(own[mode], children[mode]));
 	}
 }

@@ -50,9 +50,11 @@ static void find_vanished_below(struct procfs *procfs, struct member *member)
 	for (size_t i = 0; i < procfs->members.count; i++) {
 		struct member *below = procfs->members.order[i];
 
-		if (!below->gone && below->parent && below->parent->gone && below != member &&
-			!is_alive(procfs, below))
-			procfs_mark_gone(procfs, below);
+		if (below->gone || !below->parent || !below->parent->gone ||
+			is_alive(procfs, below))
+			continue;
+		memset(below->growth, 0, sizeof(below->growth));
+		procfs_mark_gone(procfs, below);
 	}
 }
 

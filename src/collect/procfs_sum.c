@@ -82,8 +82,8 @@ static void account_for(struct procfs *procfs, struct member *member)
 		group->dirty = true;
 		if (m->left)
 			account_join(&m->account, &member->usage);
-		account_vanish(
-			&m->account, &member->usage, parent ? &parent->account : NULL, group->lost);
+		account_vanish(&m->account, &member->usage, member->growth,
+			parent ? &parent->account : NULL, group->lost);
 		if (parent || m->left)
 			continue;
 		keep_reasons(group, member);
@@ -209,16 +209,17 @@ static void add_member(struct procfs *procfs, uint32_t number, struct membership
 }
 
 /* A counter never falls: what was told is the least. */
-static void tell(struct procfs *procfs, uint32_t number, const int64_t live[COUNT_ALL])
+static void tell(struct procfs *procfs, uint32_t number, int64_t live[COUNT_ALL])
 {
 	struct tally_sample *sample = &procfs->collector.groups[number];
 	struct group *group = &procfs->groups[number];
 
+	for (int i = 0; i < COUNT_ALL; i++)
+		live[i] += group->lost[i];
+	cpu_raise(live, group->told);
 	for (int i = 0; i < COUNT_ALL; i++) {
-		int64_t now = group->lost[i] + live[i];
-
-		if (now > group->told[i])
-			group->told[i] = now;
+		if (i >= COUNT_MODES && live[i] > group->told[i])
+			group->told[i] = live[i];
 		if (tally_sample_has(sample, counters[i].metric))
 			tally_sample_set(sample, counters[i].metric, group->told[i]);
 	}
