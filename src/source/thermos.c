@@ -2,11 +2,8 @@
 #include "source/thermos.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <utlist.h>
 #include "base/attr.h"
 #include "base/clock.h"
@@ -37,9 +34,7 @@ static void place_free(struct thermos_source *source, struct thermos_place *plac
 	mesos_done(source, place);
 	DL_FOREACH_SAFE(place->roots, root, next)
 	thermos_root_remove(source, root);
-	cleanup_close(&place->base.fd);
-	free(place->base.path);
-	free(place->base.real);
+	anchor_done(&place->base);
 	free(place);
 }
 
@@ -60,54 +55,38 @@ static void close_source(struct source *source)
 	free(s);
 }
 
-/* A directory that does not exist yet will be looked for; what can never be one is refused. */
-static int check_path(const char *path, struct tally_error *err)
-{
-	struct stat st;
-
-	if (strlen(path) >= PATH_MAX)
-		return tally_refuse(
-			err, -ENAMETOOLONG, "a path of %zu bytes is too long", strlen(path));
-	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-		return tally_refuse(err, -ENOTDIR, "%s is not a directory", path);
-	return 0;
-}
-
-static struct thermos_place *place_new(const char *path)
+static int place_new(const char *path, struct thermos_place **ret, struct tally_error *err)
 {
 	struct thermos_place *place = calloc(1, sizeof(*place));
 
 	if (!place)
-		return NULL;
-	place->base.fd = -1;
-	place->base.path = strdup(path);
-	if (!place->base.path) {
+		return tally_fail(err, -ENOMEM, "cannot watch %s", path);
+	int r = anchor_init(&place->base, path, err);
+	if (r < 0) {
 		free(place);
-		return NULL;
+		return r;
 	}
-	return place;
+	*ret = place;
+	return 0;
 }
 
 static int add_place(struct source *source, const char *path, struct tally_error *err)
 {
 	struct thermos_source *s = thermos_of(source);
-	int r = check_path(path, err);
-
-	if (r < 0)
-		return r;
-
+	struct thermos_place *place = NULL;
 	struct thermos_place **grown = reallocarray(s->places, s->place_count + 1, sizeof(*grown));
+
 	if (!grown)
 		return tally_fail(err, -ENOMEM, "cannot watch %s", path);
 	s->places = grown;
 
-	struct thermos_place *place = place_new(path);
-	if (place && s->source.ops == &source_thermos && !thermos_root_add(place, "", NULL)) {
+	int r = place_new(path, &place, err);
+	if (r < 0)
+		return r;
+	if (s->source.ops == &source_thermos && !thermos_root_add(place, "", NULL)) {
 		place_free(s, place);
-		place = NULL;
-	}
-	if (!place)
 		return tally_fail(err, -ENOMEM, "cannot watch %s", path);
+	}
 	s->places[s->place_count++] = place;
 	s->next_poll_ns = 0;
 	return 0;
@@ -138,18 +117,6 @@ int thermos_open(const struct source_ops *kind, const char *path,
 	return 0;
 }
 
-static void base_lose(struct thermos_source *source, struct thermos_base *base, int code)
-{
-	if (base->fd >= 0 || !base->said)
-		log_say(source->log, TALLY_LOG_WARN,
-			"%s: %s: %s; it is looked for every few seconds", source->source.ops->name,
-			base->path, strerror(code));
-	base->said = true;
-	cleanup_close(&base->fd);
-	base->fd = -1;
-	free(TAKE(base->real));
-}
-
 static void begin_anew(struct thermos_place *place)
 {
 	struct thermos_root *root;
@@ -163,39 +130,14 @@ static void begin_anew(struct thermos_place *place)
 	}
 }
 
-/* The base may come, go and be made anew. What is open stays open for as long as it is the same. */
-static void base_look(struct thermos_source *source, struct thermos_place *place)
-{
-	struct thermos_base *base = &place->base;
-	struct stat st;
-
-	if (base->fd >= 0 && stat(base->path, &st) == 0 && st.st_dev == base->dev &&
-		st.st_ino == base->ino)
-		return;
-
-	CLEANUP_CLOSE int fd = open(base->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		base_lose(source, base, errno);
-		return;
-	}
-	cleanup_close(&base->fd);
-	free(base->real);
-	base->real = realpath(base->path, NULL);
-	base->fd = take_fd(&fd);
-	base->dev = st.st_dev;
-	base->ino = st.st_ino;
-	base->said = false;
-	begin_anew(place);
-}
-
 static void look_for_tasks(struct thermos_source *s)
 {
 	for (size_t i = 0; i < s->place_count; i++) {
 		struct thermos_place *place = s->places[i];
 		struct thermos_root *root, *next;
 
-		if (s->due)
-			base_look(s, place);
+		if (s->due && anchor_look(&place->base, s->source.ops->name, s->log))
+			begin_anew(place);
 		if (s->source.ops == &source_mesos)
 			mesos_look(s, place);
 		DL_FOREACH_SAFE(place->roots, root, next)

@@ -16,6 +16,7 @@
 #define SOURCE_THERMOS_H
 
 #include "base/hash.h"
+#include "source/anchor.h"
 #include "source/folder.h"
 #include "source/source.h"
 #include "source/thermos_file.h"
@@ -27,16 +28,6 @@
 
 /** Tasks of all roots. Further ones are not followed, which is said once. */
 #define THERMOS_TASKS_MAX (1 << 16)
-
-/** A directory named by a user: what everything below is relative to. */
-struct thermos_base {
-	char *path; /**< As named. */
-	char *real; /**< Without symbolic links; NULL while it is not there. */
-	int fd;	    /**< O_PATH, or -1 while it is not there. */
-	dev_t dev;
-	ino_t ino;
-	bool said; /**< That it is not there. */
-};
 
 /** A task. */
 struct thermos_task {
@@ -79,7 +70,7 @@ struct thermos_root {
 
 /** A specification: a base, and the roots below it. */
 struct thermos_place {
-	struct thermos_base base;
+	struct anchor base;
 	struct thermos_root *roots;
 	struct mesos_node *tree; /**< Mesos only. */
 };

@@ -12,8 +12,8 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/fail.h"
-#include "base/file.h"
 #include "base/parse.h"
+#include "source/facts.h"
 #include "source/identity.h"
 
 /* Processes in namespaces that a scan keeps; a machine with more is scanned in part. */
@@ -21,9 +21,6 @@
 
 /* Two starts closer than this are not told apart: they are known to a clock tick. */
 #define SAME_START_NS (20 * NS_PER_MS)
-
-/* include/linux/sched.h */
-#define PF_KTHREAD 0x00200000
 
 /* A process in a pid namespace below ours. */
 struct insider {
@@ -38,15 +35,6 @@ struct pid_finder {
 	DIR *scan;			   /* Under way, or NULL. */
 	struct insider *insiders, *coming; /* Of the last scan, sorted; of the one under way. */
 	size_t insider_count, coming_count, coming_room;
-};
-
-/* What is read of a process, all of it of the same one: its directory is held while it is read. */
-struct facts {
-	int64_t start_ns;
-	bool kernel;
-	uid_t uid, euid;
-	pid_t inner;	 /* In its innermost namespace. */
-	unsigned levels; /* Namespaces it is known in, ours included. */
 };
 
 int pid_finder_new(const char *procfs, struct pid_finder **ret, struct tally_error *err)
@@ -80,80 +68,6 @@ struct pid_finder *pid_finder_free(struct pid_finder *finder)
 	return NULL;
 }
 
-/* "812 (name) S 1 812 812 0 -1 4194560 …": flags are field 9, six behind the state. */
-static bool is_kernel_thread(const char *stat, size_t length)
-{
-	const char *name_end = memrchr(stat, ')', length);
-	uint64_t flags;
-
-	if (!name_end)
-		return false;
-	struct cursor c = cursor_of(name_end + 1, length - (size_t)(name_end + 1 - stat));
-	return cursor_skip_words(&c, 6) && cursor_u64(&c, &flags) && flags & PF_KTHREAD;
-}
-
-/* "Uid:\t1000\t1000\t1000\t1000": real, effective, saved, file system. */
-static void parse_uids(struct cursor line, struct facts *facts)
-{
-	uint64_t uid, euid;
-
-	if (cursor_u64(&line, &uid) && cursor_u64(&line, &euid)) {
-		facts->uid = (uid_t)uid;
-		facts->euid = (uid_t)euid;
-	}
-}
-
-/* "NSpid:\t29061\t7": as seen from the mount's namespace, inwards. */
-static void parse_nspid(struct cursor line, struct facts *facts)
-{
-	uint64_t pid;
-
-	while (cursor_u64(&line, &pid)) {
-		facts->inner = (pid_t)pid;
-		facts->levels++;
-	}
-}
-
-static int parse_status(const char *text, size_t length, struct facts *facts)
-{
-	struct cursor c = cursor_of(text, length), line;
-	bool has_uid = false;
-
-	facts->levels = 0;
-	while (cursor_line(&c, &line)) {
-		if (cursor_literal(&line, "Uid:")) {
-			parse_uids(line, facts);
-			has_uid = true;
-		} else if (cursor_literal(&line, "NSpid:")) {
-			parse_nspid(line, facts);
-			return has_uid ? 0 : -EINVAL;
-		}
-	}
-	return has_uid ? 0 : -EINVAL; /* Before 4.1 there is no NSpid. */
-}
-
-static int read_facts(struct pid_finder *finder, const char *pid, struct facts *ret)
-{
-	char text[4096];
-	CLEANUP_CLOSE int dir = openat(finder->procfs, pid, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (dir < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-
-	ssize_t length = file_read_at(dir, "stat", text, sizeof(text));
-	if (length < 0)
-		return length == -ENOENT ? -ESRCH : (int)length;
-	int r = identity_parse(text, (size_t)length, &ret->start_ns);
-	if (r < 0)
-		return r;
-	ret->kernel = is_kernel_thread(text, (size_t)length);
-
-	length = file_read_at(dir, "status", text, sizeof(text));
-	if (length < 0)
-		return length == -ENOENT ? -ESRCH : (int)length;
-	return parse_status(text, (size_t)length, ret);
-}
-
 static bool uid_fits(const struct pid_claim *claim, uid_t uid, uid_t euid)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(claim->uids); i++)
@@ -169,7 +83,7 @@ static int64_t start_distance(const struct pid_claim *claim, int64_t start_ns)
 }
 
 static int check_facts(
-	const struct pid_claim *claim, const struct facts *facts, struct tally_error *err)
+	const struct pid_claim *claim, const struct process_facts *facts, struct tally_error *err)
 {
 	int64_t distance = start_distance(claim, facts->start_ns);
 
@@ -190,11 +104,11 @@ static int check_facts(
 int pid_find_here(struct pid_finder *finder, const struct pid_claim *claim, struct pid_found *ret,
 	struct tally_error *err)
 {
-	struct facts facts = {0};
+	struct process_facts facts = {0};
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", (int)claim->pid);
-	int r = read_facts(finder, pid, &facts);
+	int r = process_facts_read(finder->procfs, pid, &facts);
 	if (r < 0)
 		return r == -ESRCH ? tally_refuse(err, r, "it is gone")
 				   : tally_fail(err, r, "it cannot be read");
@@ -233,11 +147,12 @@ static int keep_insider(struct pid_finder *finder, const struct insider *insider
 
 static int look_at(struct pid_finder *finder, const char *name)
 {
-	struct facts facts = {0};
+	struct process_facts facts = {0};
 	uint64_t pid;
 
-	if (!parse_u64(name, 1, INT32_MAX, &pid) || read_facts(finder, name, &facts) < 0 ||
-		facts.kernel || facts.levels < 2)
+	if (!parse_u64(name, 1, INT32_MAX, &pid) ||
+		process_facts_read(finder->procfs, name, &facts) < 0 || facts.kernel ||
+		facts.levels < 2)
 		return 0;
 	return keep_insider(finder,
 		&(struct insider){facts.inner, (pid_t)pid, facts.start_ns, facts.uid, facts.euid});
