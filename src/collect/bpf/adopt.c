@@ -233,15 +233,17 @@ static void forget_unions(struct bpf_collector *c, uint32_t set)
 }
 
 /*
- * A number is given back when nothing has held it for two looks, many passes apart: whoever read
- * it from a mark before the mark changed has long used it by then.
+ * A number is given back when no pass has met a mark with it for two looks, seconds apart: whoever
+ * read it from a mark before the mark changed has long used it by then.
  */
 void adopt_sweep(struct bpf_collector *c)
 {
 	for (uint32_t i = 1; i < c->sets.count; i++) {
 		struct set *set = &c->sets.items[i];
+		bool met = c->shared[i].met;
 
-		if (!set->used || set->pinned || c->shared[i].refs > 0) {
+		c->shared[i].met = 0;
+		if (!set->used || set->pinned || met) {
 			set->idle = 0;
 			continue;
 		}

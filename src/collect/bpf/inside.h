@@ -106,7 +106,7 @@ struct bpf_collector {
 	bool check;        /**< … to look at cgroups. */
 	uint64_t lost;     /**< news->lost when it was last dealt with. */
 	uint64_t limited;  /**< Limits of ours that bit. */
-	uint32_t since_sweep; /**< Passes since sets were last looked through. */
+	int64_t swept_ns;  /**< When sets were last looked through. */
 };
 
 /* requirements.c */
@@ -145,7 +145,7 @@ int adopt_set(struct bpf_collector *c, const uint32_t *groups, uint32_t count, b
 	uint32_t *ret);
 /** Answer the unions that the kernel program asked for. @return How many were answered. */
 unsigned adopt_unions(struct bpf_collector *c);
-/** Give back the sets that no mark holds. */
+/** Give back the sets that no mark holds, seen at two looks. */
 void adopt_sweep(struct bpf_collector *c);
 
 /* cgroups.c */

@@ -19,6 +19,8 @@ typedef __s64 s64;
 
 /* Of task_struct.exit_state: about to be released, or being it. */
 #define EXIT_DEAD 0x10
+/* Of task_struct.__state: it will never run again. */
+#define TASK_DEAD 0x80
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

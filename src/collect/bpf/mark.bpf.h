@@ -4,9 +4,14 @@
  *
  * A mark remembers what has been reported of its thread. Whoever reports (the pass, the hook at
  * the thread's end) exchanges that with what the kernel says now and adds the difference to the
- * sets. In any order of two reporters the differences add up to the last value exchanged, and the
- * last is final: sched_process_free comes a grace period after the thread has run for the last
- * time, and a reporter reads and exchanges within one read-side section.
+ * sets: in any order of two reporters the differences add up to the last value exchanged.
+ *
+ * That has to be the final one. The thread's last switch away from its CPU, when it is dead already,
+ * is the instant at which the scheduler has just accounted its last nanosecond. (sched_process_exit
+ * is too early: the memory is still to be torn down. sched_process_free is a grace period late, and
+ * runs on top of any other task, for which some kernels leave tracing out.) The thread runs no more
+ * while its hook does; a pass that reads before the hook and exchanges after it finds `done` set,
+ * and takes the final values again.
  */
 #ifndef BPF_MARK_H
 #define BPF_MARK_H
@@ -80,12 +85,13 @@ inline_always u32 set_living(u32 id)
 	return set && !set->dead ? id : 0;
 }
 
-inline_always void set_hold(u32 id, s64 by)
+/* So many marks more have it that are not done. */
+inline_always void set_open(u32 id, s64 by)
 {
 	struct tally_set *set = set_of(id);
 
 	if (set)
-		__sync_fetch_and_add(&set->refs, by);
+		__sync_fetch_and_add(&set->open, by);
 }
 
 inline_always void set_add(u32 id, int count, s64 by)
@@ -108,17 +114,22 @@ inline_always void set_add_all(u32 id, const u64 by[COUNTS_REPORTED])
 			__sync_fetch_and_add(&set->count[i], by[i]);
 }
 
-/* Report what a thread has used since it was last reported. */
+/* Report what a thread has used since it was last reported. If it ended meanwhile, what was read may
+ * have been less than its end has reported: once more, then. */
 static void mark_report(struct task_struct *task, struct tally_mark *mark)
 {
-	u64 rise[COUNTS_REPORTED];
+	for (int turn = 0; turn < 2; turn++) {
+		u64 rise[COUNTS_REPORTED];
 
-	read_counters(task, mark, rise);
+		read_counters(task, mark, rise);
 #pragma unroll
-	for (int i = 0; i < COUNTS_REPORTED; i++)
-		rise[i] -= __sync_lock_test_and_set(&mark->reported[i], rise[i]);
-	set_add_all(mark->set[DIM_TREE], rise);
-	set_add_all(mark->set[DIM_CGROUP], rise);
+		for (int i = 0; i < COUNTS_REPORTED; i++)
+			rise[i] -= __sync_lock_test_and_set(&mark->reported[i], rise[i]);
+		set_add_all(mark->set[DIM_TREE], rise);
+		set_add_all(mark->set[DIM_CGROUP], rise);
+		if (!*(volatile u32 *)&mark->done)
+			return;
+	}
 }
 
 /* Credit a set with a process that joins it: one more, and what its dead threads had used. When it
@@ -141,7 +152,7 @@ static void credit_process(struct task_struct *task, struct tally_mark *mark, u3
 static void mark_welcome(struct task_struct *task, struct tally_mark *mark)
 {
 	mark->flags &= ~MARK_NEW;
-	set_hold(mark->set[DIM_TREE], 1);
+	set_open(mark->set[DIM_TREE], 1);
 	mark_report(task, mark);
 	credit_process(task, mark, mark->set[DIM_TREE]);
 }
@@ -173,12 +184,25 @@ inline_always void mark_move(
 	mark_report(task, mark);
 	if (__sync_val_compare_and_swap(&mark->set[dim], from, to) != from)
 		return;
-	set_hold(from, -1);
-	set_hold(to, 1);
+	if (!mark->done) {
+		set_open(from, -1);
+		set_open(to, 1);
+	}
 	set_add_all(credit, mark->reported);
 	if (credit && task_leads(task))
 		credit_process(task, mark, credit);
 	news.changed++;
+}
+
+/* The thread has run for the last time. */
+inline_always void mark_end(struct task_struct *task, struct tally_mark *mark)
+{
+	if (mark->flags & MARK_NEW)
+		mark_welcome(task, mark);
+	*(volatile u32 *)&mark->done = 1; /* before the exchange, which is a barrier */
+	mark_report(task, mark);
+	set_open(mark->set[DIM_TREE], -1);
+	set_open(mark->set[DIM_CGROUP], -1);
 }
 
 #endif

@@ -12,8 +12,8 @@
  * tree that outruns so many looks is one whose parents are gone already. */
 #define ROUNDS 16
 
-/* Passes from one look at forgotten sets to the next. */
-#define SWEEP_PASSES 64
+/* From one look at forgotten sets to the next. */
+#define SWEEP_NS (10 * NS_PER_S)
 
 static void reset_levels(struct bpf_collector *c)
 {
@@ -81,27 +81,28 @@ int pass_run(struct bpf_collector *c, struct tally_error *err)
 		cgroups_adopted(c);
 	c->config->adopt = c->config->check = 0;
 	publish_groups(c);
-	if (++c->since_sweep >= SWEEP_PASSES) {
-		c->since_sweep = 0;
+	int64_t now_ns = clock_boot_ns();
+	if (now_ns - c->swept_ns >= SWEEP_NS) {
+		c->swept_ns = now_ns;
 		adopt_sweep(c);
 	}
 	return 0;
 }
 
-/* Threads of a group that the last pass did not meet and whose last figures have not come: reaped,
- * and waiting for RCU. */
+/* Threads of a group that the last pass did not meet and that have not run for the last time. A
+ * dead one can be reaped before it has left its CPU. */
 static int64_t count_pending(const struct bpf_collector *c, uint32_t group)
 {
 	int64_t pending = 0;
 
 	for (uint32_t i = 1; i < c->sets.count; i++)
 		if (sets_have(&c->sets, i, group))
-			pending += __atomic_load_n(&c->shared[i].refs, __ATOMIC_RELAXED) -
+			pending += __atomic_load_n(&c->shared[i].open, __ATOMIC_RELAXED) -
 				(int64_t)c->shared[i].seen;
 	return pending;
 }
 
-/* The marks go in the kernel while we sleep; that they do is seen without another pass. */
+/* They end in the kernel while we sleep; that they do is seen without another pass. */
 static void wait_for_pending(const struct bpf_collector *c, uint32_t group, int64_t deadline_ns)
 {
 	while (count_pending(c, group) > 0 && clock_boot_ns() < deadline_ns)

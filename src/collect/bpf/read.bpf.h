@@ -190,12 +190,11 @@ inline_always u32 read_fds(struct task_struct *task, bool *ret_cut)
 	return fds.count;
 }
 
-/* __state | exit_state; user space makes a letter of it as get_task_state() does. */
 inline_always u32 read_state(struct task_struct *task)
 {
 	if (bpf_core_field_exists(task->__state))
-		return task->__state | task->exit_state;
-	return (u32)((struct task_struct___before_5_14 *)task)->state | task->exit_state;
+		return task->__state;
+	return (u32)((struct task_struct___before_5_14 *)task)->state;
 }
 
 /* Pid of a task in the pid namespace that lies `level` below the first. */

@@ -67,9 +67,9 @@ static bool have_fork(struct btf *types)
 	return can_load(types, BPF_TRACE_RAW_TP, "btf_trace_sched_process_fork", BTF_KIND_TYPEDEF);
 }
 
-static bool have_free(struct btf *types)
+static bool have_switch(struct btf *types)
 {
-	return can_load(types, BPF_TRACE_RAW_TP, "btf_trace_sched_process_free", BTF_KIND_TYPEDEF);
+	return can_load(types, BPF_TRACE_RAW_TP, "btf_trace_sched_switch", BTF_KIND_TYPEDEF);
 }
 
 static bool have_attach(struct btf *types)
@@ -89,7 +89,7 @@ static const struct {
 	{"task storage for BPF programs", NEWER, have_storage, false},
 	{"the BPF task iterator", NEWER, have_iterator, true},
 	{"the tracepoint sched_process_fork for BPF", NEWER, have_fork, true},
-	{"the tracepoint sched_process_free for BPF", NEWER, have_free, true},
+	{"the tracepoint sched_switch for BPF", NEWER, have_switch, true},
 	{"the tracepoint cgroup_attach_task for BPF", NEWER " and CONFIG_CGROUPS", have_attach, true},
 };
 

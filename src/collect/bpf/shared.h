@@ -75,26 +75,28 @@ struct tally_mark {
 	__u16 refreshed; /* pass in which its levels were last read */
 	__u64 virtual_pages;
 	__u32 rss_pages, shared_pages, swap_pages, threads, fds;
-	__u32 run;       /* adoption run in which it came to its tree's set */
+	__u32 done;      /* the thread has run for the last time, and all of it is reported */
 	__u64 reported[COUNTS_REPORTED];
-	__u32 claimed, pad;
+	__u32 claimed;
+	__u32 run;       /* adoption run in which it came to its tree's set */
 };
 
 /* Totals of a set; one page holds 25. */
 struct tally_set {
 	__s64 count[COUNTS]; /* never reset while the set is in use */
 	__s64 level[LEVELS]; /* reset by user space before a pass, written by the iterator only */
-	__s64 refs;          /* marks that hold it */
+	__s64 open;          /* marks of threads that may still use something */
 	__u32 seen;          /* those of them that this pass has met */
+	__u32 met;           /* some mark with it was met since user space looked */
 	__u32 cut;           /* in this pass: not all descriptors of its members were counted */
-	__u32 dead, pad;     /* all its groups are gone: not inherited any more */
+	__u32 dead;          /* all its groups are gone: not inherited any more */
 };
 
 /* A root pid, for its niceness and state. Valid while `token` is that of the mark. */
 struct tally_root {
 	__u32 token;
 	__u32 pass;  /* pass that saw it last */
-	__u32 state; /* task_struct's __state and exit_state, as read_state() has it */
+	__u32 state; /* __state | exit_state; its letter is made by get_task_state()'s rule */
 	__s32 nice;
 	__u64 start_ns;
 };

@@ -4,7 +4,7 @@
  *
  *   tally_pass   iter/task: reports what live members used and sums their levels; adopts
  *   tally_fork   a child gets its parent's mark before it first runs
- *   tally_free   the last remainder of a thread, after it has run for the last time
+ *   tally_switch the last remainder of a thread, when it leaves its CPU for the last time
  *   tally_attach a process moved to another cgroup
  *   tally_dump   iter/task: one record per thread of a member, for people who ask
  *   tally_cpus   iter/bpf_map, once: where each CPU's own data lie
@@ -55,13 +55,15 @@ inline_always void add_levels(struct tally_set *set, const struct tally_mark *ma
 		set->cut = 1;
 }
 
-/* How many of its marks a pass has met tells how many are on their way out: freed by RCU, later. */
-inline_always void count_thread(u32 id)
+/* How many of its open marks a pass has met tells how many threads are just about to end. */
+inline_always void count_thread(u32 id, u32 done)
 {
 	struct tally_set *set = set_of(id);
 
-	if (set)
-		set->seen++;
+	if (!set)
+		return;
+	set->met = 1;
+	set->seen += !done;
 }
 
 inline_always void count_process(const struct tally_mark *mark, s64 sign)
@@ -120,7 +122,7 @@ inline_always void see_root(struct task_struct *task, u32 token)
 	if (!root || root->token != token)
 		return;
 	root->pass = config.pass;
-	root->state = read_state(task);
+	root->state = read_state(task) | task->exit_state;
 	root->nice = task->static_prio - 120;
 	root->start_ns = task->start_boottime;
 }
@@ -138,8 +140,8 @@ inline_always void visit_member(struct task_struct *task, struct tally_mark *mar
 		mark_report(task, mark);
 		refresh(task, mark);
 	}
-	count_thread(mark->set[DIM_TREE]);
-	count_thread(mark->set[DIM_CGROUP]);
+	count_thread(mark->set[DIM_TREE], mark->done);
+	count_thread(mark->set[DIM_CGROUP], mark->done);
 	if (!(mark->flags & MARK_LEADER))
 		return;
 	count_process(mark, 1);
@@ -260,8 +262,8 @@ inline_always struct tally_mark *find_stray(struct task_struct *task)
 	mark = mark_make(task);
 	if (!mark)
 		return NULL;
-	set_hold(stray->set[DIM_TREE], 1);
-	set_hold(stray->set[DIM_CGROUP], 1);
+	set_open(stray->set[DIM_TREE], 1);
+	set_open(stray->set[DIM_CGROUP], 1);
 	mark->set[DIM_TREE] = stray->set[DIM_TREE];
 	mark->set[DIM_CGROUP] = stray->set[DIM_CGROUP];
 	if (bpf_map_delete_elem(&strays, &key) == 0)
@@ -327,8 +329,8 @@ int BPF_PROG(tally_fork, struct task_struct *parent, struct task_struct *child)
 		mark = mark_make(child);
 	if (!mark)
 		return keep_stray(child, tree, cgroup);
-	set_hold(tree, 1);
-	set_hold(cgroup, 1);
+	set_open(tree, 1);
+	set_open(cgroup, 1);
 	mark->set[DIM_CGROUP] = cgroup;
 	mark->set[DIM_TREE] = tree;
 	if (!(mark->flags & MARK_LEADER) && above)
@@ -337,34 +339,34 @@ int BPF_PROG(tally_fork, struct task_struct *parent, struct task_struct *child)
 }
 
 /* A stray ends: it has reported nothing yet, so that its whole life is due. */
-static int free_stray(struct task_struct *task)
+static void end_stray(struct task_struct *task)
 {
 	u32 key = task->pid;
 	struct tally_stray *stray = bpf_map_lookup_elem(&strays, &key);
 	struct tally_mark mark = {};
 
 	if (!stray || stray->start_ns != task->start_boottime)
-		return 0;
+		return;
 	mark.set[DIM_TREE] = stray->set[DIM_TREE];
 	mark.set[DIM_CGROUP] = stray->set[DIM_CGROUP];
 	mark_report(task, &mark);
 	if (bpf_map_delete_elem(&strays, &key) == 0)
 		__sync_fetch_and_sub(&news.strays, 1);
-	return 0;
 }
 
-SEC("tp_btf/sched_process_free")
-int BPF_PROG(tally_free, struct task_struct *task)
+/* Every switch on the machine comes by here: all but the last ones of threads leave at once. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(tally_switch, bool preempt, struct task_struct *task)
 {
-	struct tally_mark *mark = mark_of(task);
+	struct tally_mark *mark;
 
-	if (!mark)
-		return news.strays ? free_stray(task) : 0;
-	if (mark->flags & MARK_NEW)
-		mark_welcome(task, mark);
-	mark_report(task, mark);
-	set_hold(mark->set[DIM_TREE], -1);
-	set_hold(mark->set[DIM_CGROUP], -1);
+	if (!(read_state(task) & TASK_DEAD))
+		return 0;
+	mark = mark_of(task);
+	if (mark)
+		mark_end(task, mark);
+	else if (news.strays)
+		end_stray(task);
 	return 0;
 }
 
