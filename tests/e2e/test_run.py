@@ -275,9 +275,9 @@ def test_a_double_forked_daemon_stays_counted_until_it_ends(tally, tmp_path, col
 
 
 def test_a_daemon_that_outlives_the_command_is_in_its_report(tally, tmp_path):
-    report = tally.report(tmp_path, "sh", "-c", "(setsid sleep 3 >/dev/null 2>&1 &); sleep 0.3")
+    report = tally.report(tmp_path, "sh", "-c", "(setsid sleep 12 >/dev/null 2>&1 &); sleep 0.3")
     assert report["pids"] == 1
-    assert report["wall_seconds"] < 2.5
+    assert report["wall_seconds"] < 10
 
 
 def test_an_orphan_that_has_ended_is_reaped_at_once(tally, tmp_path):
