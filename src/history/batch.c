@@ -197,6 +197,23 @@ static bool collect_journal(struct history *history, struct batch *batch)
 	return true;
 }
 
+void batch_describe_run(const struct history *history, struct store_run *ret)
+{
+	*ret = (struct store_run){
+		.era = history->era,
+		.next_task = history->next_task,
+		.tier_count = history->tier_count,
+	};
+	store_boot_id(ret->boot);
+	for (unsigned i = 0; i < history->tier_count; i++) {
+		const struct tier *tier = &history->tiers[i];
+
+		ret->next_chunk[i] = (tier->ticks.next + CHUNK_TICKS - 1) / CHUNK_TICKS;
+		ret->steps_ns[i] = tier->step_ns;
+		ret->retentions_ns[i] = tier->retention_ns;
+	}
+}
+
 bool batch_collect(struct history *history, struct batch *batch)
 {
 	bool ok = true;
@@ -205,6 +222,7 @@ bool batch_collect(struct history *history, struct batch *batch)
 	batch->open_count = batch->chunk_count = 0;
 	batch->text.length = batch->entries.length = batch->whole.length = 0;
 	batch->more = false;
+	batch_describe_run(history, &batch->run);
 	batch->cut_tick = history->now_number;
 	ok = collect_tasks(history, batch);
 	for (unsigned i = 0; i < history->tier_count && ok; i++)
@@ -296,7 +314,10 @@ static int write_journal(struct batch *batch, struct store *store, struct tally_
 int batch_write(struct batch *batch, struct store *store, struct block_scratch *scratch,
 	struct table *table, struct tally_error *err)
 {
-	int r = write_tasks(batch, store, err);
+	int r = store_put_run(store, &batch->run, err);
+
+	if (r == 0)
+		r = write_tasks(batch, store, err);
 
 	for (size_t i = 0; i < batch->chunk_count && r == 0; i++)
 		r = store_put_ticks(store, batch->chunks[i].tier, batch->chunks[i].number,

@@ -200,8 +200,6 @@ static int replace(struct history *history, struct keeper *k, struct tally_error
 	if (r == 0)
 		r = store_open(k->path, false, k->limit, &k->store, err);
 	if (r == 0)
-		r = store_put_run(k->store, history->era, history->tiers, history->tier_count, err);
-	if (r == 0)
 		log_say(&history->log, TALLY_LOG_WARN,
 			"%s; it was set aside as %s, and a new one begun", why.message, aside);
 	k->generation++;
@@ -209,18 +207,14 @@ static int replace(struct history *history, struct keeper *k, struct tally_error
 }
 
 /* Open the file again if it could not be. */
-static int reopen(struct history *history, struct keeper *k, struct tally_error *err)
+static int reopen(struct keeper *k, struct tally_error *err)
 {
-	int r = k->store ? 0 : store_open(k->path, false, k->limit, &k->store, err);
-
-	if (r == 0 && k->failing)
-		r = store_put_run(k->store, history->era, history->tiers, history->tier_count, err);
-	return r;
+	return k->store ? 0 : store_open(k->path, false, k->limit, &k->store, err);
 }
 
 static int write_batch(struct history *history, struct keeper *k, struct tally_error *err)
 {
-	int r = reopen(history, k, err);
+	int r = reopen(k, err);
 
 	if (r == 0)
 		r = write_once(k, err);
@@ -344,33 +338,45 @@ static int open_writer(struct history *history, struct keeper *k, struct tally_e
 	return r;
 }
 
-/* Continue where the last run ended. */
-static void go_on(struct history *history, const struct store_past *past)
+/* Whether the machine is still in the boot that the last run was in. */
+static bool same_boot(struct store *store, const struct store_run *last)
 {
-	int64_t now_ns = clock_boot_ns();
+	struct tick_chunk chunk;
+	char boot[64];
 
-	history->era = past->era ? past->era : 1;
-	if (past->era && (!past->same_boot || past->last.boot_ns > now_ns))
-		history->era++;
-	history->next_task = past->next_task;
+	store_boot_id(boot);
+	if (strcmp(boot, last->boot) != 0)
+		return false;
+	if (last->next_chunk[0] == 0 ||
+		store_read_ticks(store, 0, last->next_chunk[0] - 1, &chunk, NULL) < 0)
+		return true;
+	return chunk.at[chunk.count - 1].boot_ns <= clock_boot_ns();
+}
+
+/* Continue where the last run ended. */
+static void go_on(struct history *history, struct store *store, const struct store_run *last)
+{
+	if (last->era == 0)
+		return;
+	history->era = last->era + !same_boot(store, last);
+	history->next_task = last->next_task;
 	for (unsigned i = 0; i < history->tier_count; i++)
-		history->tiers[i].ticks.next = past->next_chunk[i] * CHUNK_TICKS;
+		history->tiers[i].ticks.next = last->next_chunk[i] * CHUNK_TICKS;
 }
 
 static int begin_writing(struct history *history, struct keeper *k, struct tally_error *err)
 {
-	struct store_past past;
-	int r = store_read_past(k->store, &past, err);
+	struct store_run last;
+	int r = store_read_run(k->store, &last, err);
 
 	if (r < 0)
 		return r;
-	go_on(history, &past);
+	go_on(history, k->store, &last);
 	r = store_recover(history, k->store, true, err);
 	if (r == 0)
-		r = resume_read(history, k->store, err);
-	if (r == 0)
-		r = store_put_run(k->store, history->era, history->tiers, history->tier_count, err);
-	return r;
+		r = resume_read(history, k->store, last.era == history->era, err);
+	batch_describe_run(history, &last);
+	return r < 0 ? r : store_put_run(k->store, &last, err);
 }
 
 static int open_for_writing(struct history *history, struct keeper *k, struct tally_error *err)
@@ -381,8 +387,6 @@ static int open_for_writing(struct history *history, struct keeper *k, struct ta
 		r = begin_writing(history, k, err);
 	if (r == -EBADMSG && k->store) {
 		r = replace(history, k, err);
-		history->era = history->era ? history->era : 1;
-		history->next_task = history->next_task ? history->next_task : 1;
 	}
 	if (r < 0)
 		return r;
@@ -395,22 +399,21 @@ static int open_for_writing(struct history *history, struct keeper *k, struct ta
 /* The resolutions are those of whoever writes it. */
 static int open_for_reading(struct history *history, struct keeper *k, struct tally_error *err)
 {
-	struct store_past past;
+	struct store_run last;
 	int r = store_open(k->path, true, 0, &k->reader, err);
 
 	if (r == 0)
-		r = store_read_past(k->reader, &past, err);
+		r = store_read_run(k->reader, &last, err);
 	if (r < 0)
 		return r;
 	history->read_only = true;
-	history->era = past.era;
-	for (unsigned i = 0; i < past.tier_count; i++) {
-		history->tiers[i].step_ns = past.steps_ns[i];
+	history->era = last.era;
+	for (unsigned i = 0; i < last.tier_count; i++) {
+		history->tiers[i].step_ns = last.steps_ns[i];
 		history->tiers[i].retention_ns = INT64_MAX / 2;
 		history->tiers[i].arena.chunk_bytes = history->tiers[0].arena.chunk_bytes;
 	}
-	history->tier_count = past.tier_count;
-	history->now.boot_ns = past.last.boot_ns;
+	history->tier_count = last.tier_count;
 	return store_recover(history, k->reader, false, err);
 }
 

@@ -90,10 +90,14 @@ struct batch {
 	size_t task_count, name_count, block_count, open_count, chunk_count;
 	size_t task_capacity, name_capacity, block_capacity, open_capacity, chunk_capacity;
 	struct bytes text, entries, whole;
+	struct store_run run;
 	uint64_t whole_tick;
 	uint64_t cut_tick; /**< Journal entries below are no longer needed. */
 	bool more;	   /**< There was more than a batch takes. */
 };
+
+/** What this run is, as of now. Under the history's lock. */
+void batch_describe_run(const struct history *history, struct store_run *ret);
 
 /** Fill a batch. Under the history's lock. False without memory. */
 bool batch_collect(struct history *history, struct batch *batch);
@@ -118,8 +122,9 @@ int store_recover(
 
 /* resume.c */
 
-/** Read what the last run knew of its tasks' processes. */
-int resume_read(struct history *history, struct store *store, struct tally_error *err);
+/** Read what the last run knew of its tasks' processes; forget it if that was in another boot. */
+int resume_read(
+	struct history *history, struct store *store, bool same_boot, struct tally_error *err);
 
 void resume_free(struct history *history);
 

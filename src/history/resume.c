@@ -231,13 +231,13 @@ static bool read_task(
 	return true;
 }
 
-int resume_read(struct history *history, struct store *store, struct tally_error *err)
+int resume_read(
+	struct history *history, struct store *store, bool same_boot, struct tally_error *err)
 {
 	struct resuming r = {.history = history, .store = store};
-	struct store_past past;
-	int e = store_read_past(store, &past, err);
+	int e = 0;
 
-	if (e == 0 && past.era == history->era)
+	if (same_boot)
 		e = store_tasks(store, read_task, &r, err);
 	if (e == 0)
 		e = store_exec(store, "UPDATE tasks SET roots = NULL WHERE roots IS NOT NULL", err,

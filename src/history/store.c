@@ -372,72 +372,84 @@ struct store *store_close(struct store *store)
 	return NULL;
 }
 
-static void read_boot_id(char ret[64])
+/* What a run says of itself: era, boot, next task, next chunks; then a line for each resolution. */
+static bool parse_run(const char *text, struct store_run *ret)
 {
-	ssize_t length = file_read_at(-1, "/proc/sys/kernel/random/boot_id", ret, 63);
+	char *at = NULL;
 
-	ret[length > 0 ? length : 0] = '\0';
-	ret[strcspn(ret, "\n")] = '\0';
-}
-
-int store_read_past(struct store *store, struct store_past *ret, struct tally_error *err)
-{
-	char era[32], theirs[64], ours[64], tiers[256];
-	int64_t task = 0, chunk;
-	int r = get_meta(store, "era", era, sizeof(era), err);
-
-	*ret = (struct store_past){0};
-	if (r == 0)
-		r = get_meta(store, "boot", theirs, sizeof(theirs), err);
-	if (r == 0)
-		r = get_meta(store, "tiers", tiers, sizeof(tiers), err);
-	if (r == 0)
-		r = ask_number(store, "SELECT max(id) FROM tasks", &task, err);
-	for (unsigned i = 0; i < TIERS && r == 0; i++) {
-		char sql[64];
-
-		snprintf(sql, sizeof(sql), "SELECT max(chunk) + 1 FROM ticks WHERE tier = %u", i);
-		r = ask_number(store, sql, &chunk, err);
-		ret->next_chunk[i] = (uint64_t)chunk;
-	}
-	if (r == 0)
-		r = ask_number(store,
-			"SELECT last_boot FROM ticks WHERE tier = 0 ORDER BY chunk DESC LIMIT 1",
-			&ret->last.boot_ns, err);
-	if (r < 0)
-		return r;
-	read_boot_id(ours);
-	ret->era = (uint32_t)strtoul(era, NULL, 10);
-	ret->last.era = ret->era;
-	ret->same_boot = *theirs && strcmp(ours, theirs) == 0;
-	ret->next_task = (uint64_t)task + 1;
-	for (char *at = tiers; ret->tier_count < TIERS && *at; ret->tier_count++) {
+	*ret = (struct store_run){.era = (uint32_t)strtoul(text, &at, 10)};
+	if (ret->era == 0 || sscanf(at, " %63s", ret->boot) != 1)
+		return false;
+	at = strstr(at, ret->boot) + strlen(ret->boot);
+	ret->next_task = strtoull(at, &at, 10);
+	for (unsigned i = 0; i < TIERS; i++)
+		ret->next_chunk[i] = strtoull(at, &at, 10);
+	at += *at == '\n';
+	for (; *at && ret->tier_count < TIERS; ret->tier_count++) {
 		ret->steps_ns[ret->tier_count] = strtoll(at, &at, 10);
 		ret->retentions_ns[ret->tier_count] = strtoll(at, &at, 10);
 		at += *at == '\n';
 	}
+	return ret->next_task > 0 && ret->tier_count > 0;
+}
+
+static void format_run(const struct store_run *run, char text[STORE_RUN_TEXT])
+{
+	int used = snprintf(text, STORE_RUN_TEXT, "%u %s %llu", run->era, run->boot,
+		(unsigned long long)run->next_task);
+
+	for (unsigned i = 0; i < TIERS; i++)
+		used += snprintf(text + used, STORE_RUN_TEXT - (size_t)used, " %llu",
+			(unsigned long long)run->next_chunk[i]);
+	for (unsigned i = 0; i < run->tier_count; i++)
+		used += snprintf(text + used, STORE_RUN_TEXT - (size_t)used, "\n%lld %lld",
+			(long long)run->steps_ns[i], (long long)run->retentions_ns[i]);
+}
+
+void store_boot_id(char ret[64])
+{
+	ssize_t length = file_read_at(-1, "/proc/sys/kernel/random/boot_id", ret, 63);
+
+	ret[length > 0 ? length : 0] = '\0';
+	ret[strcspn(ret, " \n")] = '\0';
+	if (!*ret)
+		strcpy(ret, "unknown");
+}
+
+int store_read_run(struct store *store, struct store_run *ret, struct tally_error *err)
+{
+	char text[STORE_RUN_TEXT], metrics[METRICS_TEXT];
+	int r = get_meta(store, "run", text, sizeof(text), err);
+
+	if (r == 0)
+		r = get_meta(store, "metrics", metrics, sizeof(metrics), err);
+	if (r < 0)
+		return r;
+	*ret = (struct store_run){0};
+	if (!*text && !*metrics)
+		return 0;
+	if (!*text || !*metrics || !parse_run(text, ret))
+		return tally_refuse(err, -EBADMSG,
+			"store %s: cannot read: what it says of itself is damaged", store->path);
 	return 0;
 }
 
-int store_put_run(struct store *store, uint32_t era, const struct tier *tiers, unsigned tier_count,
-	struct tally_error *err)
+int store_put_run(struct store *store, const struct store_run *run, struct tally_error *err)
 {
-	char metrics[METRICS_TEXT], boot[64], number[32], steps[256];
-	size_t used = 0;
-	int r;
+	char text[STORE_RUN_TEXT], metrics[METRICS_TEXT];
+	int r = 0;
 
-	describe_metrics(metrics, sizeof(metrics));
-	read_boot_id(boot);
-	snprintf(number, sizeof(number), "%u", era);
-	for (unsigned i = 0; i < tier_count; i++)
-		used += (size_t)snprintf(steps + used, sizeof(steps) - used, "%lld %lld\n",
-			(long long)tiers[i].step_ns, (long long)tiers[i].retention_ns);
-	r = put_meta(store, "metrics", metrics, err);
+	format_run(run, text);
+	if (strcmp(text, store->run) == 0)
+		return 0;
+	if (!*store->run) {
+		describe_metrics(metrics, sizeof(metrics));
+		r = put_meta(store, "metrics", metrics, err);
+	}
 	if (r == 0)
-		r = put_meta(store, "boot", boot, err);
-	if (r == 0)
-		r = put_meta(store, "tiers", steps, err);
-	return r < 0 ? r : put_meta(store, "era", number, err);
+		r = put_meta(store, "run", text, err);
+	strcpy(store->run, r == 0 ? text : "");
+	return r;
 }
 
 uint32_t store_block_checksum(const struct store_block *block)

@@ -32,6 +32,9 @@
 #define STORE_BYTES_MIN	    ((uint64_t)1 << 20)
 #define STORE_BYTES_DEFAULT ((uint64_t)1 << 30)
 
+/** Room for what a run says of itself. */
+#define STORE_RUN_TEXT 512
+
 /** A connection. */
 struct store {
 	sqlite3 *db;
@@ -40,16 +43,16 @@ struct store {
 	bool read_only;
 	int lock_fd;		      /**< Held by the one that writes; -1: none. */
 	uint64_t damaged;	      /**< Rows left out because their checksum was wrong. */
+	char run[STORE_RUN_TEXT];     /**< What was last written of the run. */
 	sqlite3_stmt *statements[32]; /**< By number, below. */
 };
 
-/** How a store was left. */
-struct store_past {
-	uint32_t era;	/**< Of the last run; 0: it is new. */
-	bool same_boot; /**< The machine has not booted since. */
+/** What a run says of itself. Numbers are never used twice, whatever is lost from the tables. */
+struct store_run {
+	uint32_t era; /**< 0: the store is new. */
+	char boot[64];
 	uint64_t next_task;
 	uint64_t next_chunk[TIERS];
-	struct moment last; /**< Its last tick. */
 	unsigned tier_count;
 	int64_t steps_ns[TIERS], retentions_ns[TIERS];
 };
@@ -119,12 +122,14 @@ int store_run(
 /** Run SQL text. */
 int store_exec(struct store *store, const char *sql, struct tally_error *err, const char *doing);
 
-/** Read how it was left. */
-int store_read_past(struct store *store, struct store_past *ret, struct tally_error *err);
+/** Read how the last run left it. */
+int store_read_run(struct store *store, struct store_run *ret, struct tally_error *err);
 
-/** Write what this run is. */
-int store_put_run(struct store *store, uint32_t era, const struct tier *tiers, unsigned tier_count,
-	struct tally_error *err);
+/** Write what this run is; nothing when it was written before. */
+int store_put_run(struct store *store, const struct store_run *run, struct tally_error *err);
+
+/** What tells one boot of the machine from another. */
+void store_boot_id(char ret[64]);
 
 /** Checksums of rows. */
 uint32_t store_block_checksum(const struct store_block *block);

@@ -148,14 +148,16 @@ static inline void note_line(void *context, enum tally_log_level level, const ch
 	snprintf(said->last, sizeof(said->last), "%s", line);
 }
 
-static inline struct history *open_store(const char *path, bool read_only, uint64_t bytes,
-	struct said *said, struct tally_error *err)
+/* @plain: without coarser resolutions, whose averages would stand in for samples that are lost. */
+static inline struct history *open_world(const char *path, bool read_only, uint64_t bytes,
+	bool plain, struct said *said, struct tally_error *err)
 {
 	struct history_options options = {
 		.retention_ns = 100000 * S,
 		.store = path,
 		.store_bytes = bytes,
 		.read_only = read_only,
+		.tiers = {{.retention_ns = plain ? -1 : 0}, {.retention_ns = plain ? -1 : 0}},
 	};
 	struct history *history = NULL;
 
@@ -164,6 +166,12 @@ static inline struct history *open_store(const char *path, bool read_only, uint6
 		options.log = &said->log;
 	}
 	return history_open(&options, &history, err) < 0 ? NULL : history;
+}
+
+static inline struct history *open_store(const char *path, bool read_only, uint64_t bytes,
+	struct said *said, struct tally_error *err)
+{
+	return open_world(path, read_only, bytes, false, said, err);
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include "history/checksum.h"
 #include "store_world.h"
 
 static char folder[64], path[128];
@@ -393,6 +394,27 @@ static void counters_can_go_on_after_a_restart(void **state)
 	history_close(h);
 }
 
+/* As if the machine had booted since. */
+static void change_boot(void)
+{
+	char text[512] = "", statement[1024];
+	sqlite3 *db;
+	sqlite3_stmt *s;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = 'run'", -1, &s, NULL);
+	assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+	snprintf(text, sizeof(text), "%.*s", sqlite3_column_bytes(s, 0),
+		(const char *)sqlite3_column_blob(s, 0));
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+	*strchr(text, '-') = 'x';
+	snprintf(statement, sizeof(statement),
+		"UPDATE meta SET value = CAST('%s' AS BLOB), sum = %u WHERE key = 'run'", text,
+		checksum_bytes(checksum_text(CHECKSUM_START, "run"), text, strlen(text)));
+	sql(statement);
+}
+
 static void another_boot_is_another_era(void **state)
 {
 	struct history *h = open_store(path, false, 0, NULL, NULL);
@@ -403,9 +425,8 @@ static void another_boot_is_another_era(void **state)
 	write_ticks(h, 1, 1, 200, past_boot());
 	history_resume_put(h, history_find(h, "task-0"), &root, 1);
 	history_close(h);
-	sql("UPDATE meta SET value = NULL, sum = NULL WHERE key = 'nothing'");
 	/* what the last run wrote of the machine's boot is another one's */
-	sql("DELETE FROM meta WHERE key = 'boot'");
+	change_boot();
 	h = open_store(path, false, 0, NULL, NULL);
 	assert_int_equal(history_resume_get(h, "task-0", see_root, &seen), -ENOENT);
 	write_ticks(h, 1, 201, 300, past_boot() - 150 * S); /* boot time began anew */
@@ -416,18 +437,58 @@ static void another_boot_is_another_era(void **state)
 	history_close(h);
 }
 
-static void metrics_that_an_older_tally_lacked_are_not_stored(void **state)
+/* Change the list of metrics a store says it has, as another Tally would have written it. */
+static void set_metrics(const char *text)
+{
+	char statement[8192];
+	uint32_t sum = checksum_bytes(checksum_text(CHECKSUM_START, "metrics"), text, strlen(text));
+
+	snprintf(statement, sizeof(statement),
+		"UPDATE meta SET value = CAST('%s' AS BLOB), sum = %u WHERE key = 'metrics'", text,
+		sum);
+	sql(statement);
+}
+
+static void list_metrics(unsigned count, char text[4096])
+{
+	*text = '\0';
+	for (unsigned m = 0; m < count; m++)
+		sprintf(text + strlen(text), "%s %d %d %d\n", tally_metrics[m].key,
+			tally_metrics[m].unit, tally_metrics[m].kind, tally_metrics[m].aggregate);
+}
+
+static void a_metric_of_a_later_tally_is_refused_by_name(void **state)
 {
 	struct tally_error err;
-	struct history *h = open_store(path, false, 0, NULL, NULL);
+	char text[4096];
 
-	write_ticks(h, 1, 1, 10, past_boot());
+	history_close(open_store(path, false, 0, NULL, NULL));
+	list_metrics(TALLY_METRIC_COUNT, text);
+	strcat(text, "gpu_bytes 1 1 0\n");
+	set_metrics(text);
+	for (int read_only = 0; read_only < 2; read_only++) {
+		assert_null(open_store(path, read_only, 0, NULL, &err));
+		assert_int_equal(err.code, -ENOTSUP);
+		assert_non_null(strstr(err.message, "'gpu_bytes'"));
+	}
+}
+
+static void a_store_of_an_older_tally_is_read_and_continued(void **state)
+{
+	struct history *h = open_store(path, false, 0, NULL, NULL);
+	char text[4096];
+
+	write_ticks(h, 1, 1, 100, past_boot());
 	history_close(h);
-	/* The list of a Tally with one metric more, with its checksum as that would have written it. */
-	sql("UPDATE meta SET value = CAST(value || 'gpu_bytes 1 1 0' || char(10) AS BLOB)"
-	    " WHERE key = 'metrics'");
-	assert_null(open_store(path, true, 0, NULL, &err));
-	assert_int_equal(err.code, -EBADMSG); /* the checksum does not fit: nobody wrote that */
+	list_metrics(TALLY_METRIC_COUNT - 2, text);
+	set_metrics(text);
+	h = open_store(path, true, 0, NULL, NULL);
+	check_task(h, 0, 1, 100);
+	history_close(h);
+	h = open_store(path, false, 0, NULL, NULL);
+	write_ticks(h, 1, 101, 200, past_boot());
+	check_task(h, 0, 1, 200);
+	history_close(h);
 }
 
 int main(void)
@@ -451,7 +512,8 @@ int main(void)
 		TEST(it_holds_while_somebody_reads_all_the_time),
 		TEST(counters_can_go_on_after_a_restart),
 		TEST(another_boot_is_another_era),
-		TEST(metrics_that_an_older_tally_lacked_are_not_stored),
+		TEST(a_metric_of_a_later_tally_is_refused_by_name),
+		TEST(a_store_of_an_older_tally_is_read_and_continued),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
