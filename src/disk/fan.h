@@ -24,13 +24,21 @@
 struct fan {
 	int fd;	       /**< -1: closed. */
 	uint64_t seed; /**< Of the hashes of handles. */
+	unsigned long
+		type; /**< Of the file system, as statfs() has it: how its handles are read. */
 };
 
 /** One change. */
 struct fan_event {
-	bool overflow;	  /**< Events were lost; nothing else is set. */
-	uint64_t handle;  /**< As fan_handle() gives it for the directory; never 0. */
+	bool overflow; /**< Events were lost; nothing else is set. */
+	uint64_t
+		handle; /**< As fan_handle() gives it for the directory; 0: none (a marked file). */
 	const char *name; /**< What changed in it, or NULL: the directory itself. */
+	/**
+	 * Inode that changed under that name, which may stand for another by now; 0: not known (Linux
+	 * before 5.17, or a file system whose handles are not understood).
+	 */
+	uint64_t ino;
 };
 
 typedef void fan_event_fn(void *context, const struct fan_event *event);
@@ -38,10 +46,11 @@ typedef void fan_event_fn(void *context, const struct fan_event *event);
 /**
  * Open a group.
  *
+ * @type    As in struct fan.
  * @return  0; -ENOSYS, -EINVAL (no such fanotify, before 5.9), -EPERM (before 5.13, or forbidden),
  *          -EMFILE (fs.fanotify.max_user_groups).
  */
-int fan_open(struct fan *fan, uint64_t seed, struct tally_error *err);
+int fan_open(struct fan *fan, uint64_t seed, unsigned long type, struct tally_error *err);
 
 void fan_close(struct fan *fan);
 
@@ -52,6 +61,9 @@ void fan_close(struct fan *fan);
  *          cannot be watched); -EACCES.
  */
 int fan_mark(const struct fan *fan, int dir);
+
+/** Hear of changes in a file, under whatever name. As fan_mark(). */
+int fan_mark_file(const struct fan *fan, int dir, const char *name);
 
 /**
  * Hash of the file handle of a directory: never 0, and another once its inode number is recycled.
@@ -70,6 +82,7 @@ int fan_handle(const struct fan *fan, int dir, const char *name, uint64_t *ret);
 int fan_drain(const struct fan *fan, char *buffer, fan_event_fn *visit, void *context);
 
 /** What fan_drain() does with what it has read. Takes any bytes. @return  Events visited. */
-int fan_parse(uint64_t seed, const char *buffer, size_t length, fan_event_fn *visit, void *context);
+int fan_parse(const struct fan *fan, const char *buffer, size_t length, fan_event_fn *visit,
+	void *context);
 
 #endif

@@ -9,10 +9,12 @@
 struct link {
 	uint64_t ino;
 	int64_t blocks;
-	uint32_t names : 31;   /**< Names of it that were met; 0 marks an empty slot. */
-	uint32_t counted : 1;  /**< Of the caller. */
-	uint32_t nlink : 31;   /**< Names it has in all. */
-	uint32_t searched : 1; /**< Of the caller. */
+	uint32_t names : 30; /**< Names of it that were met; 0 marks an empty slot. */
+	uint32_t stale : 1;  /**< Of the caller, as the others. */
+	uint32_t counted : 1;
+	uint32_t nlink : 30; /**< Names it has in all. */
+	uint32_t marked : 1;
+	uint32_t searched : 1;
 };
 
 /** A zeroed one is empty. */

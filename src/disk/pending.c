@@ -68,10 +68,21 @@ static int keep_text(struct pending *pending, const char *text, uint32_t *ret)
 	return 0;
 }
 
-int pending_add(struct pending *pending, uint32_t node, uint64_t name, const char *text)
+static void replace_ino(struct pending_item *item, uint64_t ino, uint64_t *ret_other)
 {
-	struct pending_item item = {.name = name, .node = node};
+	if (!ino || item->ino == ino)
+		return;
+	*ret_other = item->ino;
+	item->ino = ino;
+}
+
+int pending_add(struct pending *pending, uint32_t node, uint64_t name, const char *text,
+	uint64_t ino, uint64_t *ret_other)
+{
+	struct pending_item item = {.name = name, .ino = ino, .node = node};
 	int r = 0;
+
+	*ret_other = 0;
 
 	if (pending->count == pending->capacity)
 		r = pending->count < PENDING_MOST ? grow_items(pending) : -ENOSPC;
@@ -79,8 +90,10 @@ int pending_add(struct pending *pending, uint32_t node, uint64_t name, const cha
 		return r;
 
 	uint32_t *place = place_of(pending, node, name);
-	if (*place != UINT32_MAX)
+	if (*place != UINT32_MAX) {
+		replace_ino(&pending->items[*place], ino, ret_other);
 		return 0;
+	}
 	r = keep_text(pending, text, &item.text);
 	if (r < 0)
 		return r;

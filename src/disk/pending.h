@@ -12,6 +12,7 @@
 
 struct pending_item {
 	uint64_t name; /**< tree_name() of it. */
+	uint64_t ino;  /**< That changed under it; 0: not known. */
 	uint32_t node;
 	uint32_t text; /**< Where the name lies. */
 };
@@ -26,8 +27,15 @@ struct pending {
 	size_t text_used, text_capacity;
 };
 
-/** @return  1: added; 0: it was there; -ENOSPC (a bound is reached); -ENOMEM. */
-int pending_add(struct pending *pending, uint32_t node, uint64_t name, const char *text);
+/**
+ * Add a name.
+ *
+ * @ino        That changed under it, or 0.
+ * @ret_other  Another inode that it was added for before; 0: none.
+ * @return     1: added; 0: it was there; -ENOSPC (a bound is reached); -ENOMEM.
+ */
+int pending_add(struct pending *pending, uint32_t node, uint64_t name, const char *text,
+	uint64_t ino, uint64_t *ret_other);
 
 static inline const char *pending_text(
 	const struct pending *pending, const struct pending_item *item)

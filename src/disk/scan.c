@@ -7,17 +7,18 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "disk/ring.h"
 
 enum {
 	BUFFER_SIZE = 32 << 10,
-	WANTED = STATX_TYPE | STATX_NLINK | STATX_INO | STATX_BLOCKS | STATX_CTIME,
+	RING_LEAST = 16, /* Names for which one call beats one each. */
 };
 
 int scan_stat(int dir, const char *name, struct statx *ret)
 {
-	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name ? 0 : AT_EMPTY_PATH);
+	int flags = SCAN_STAT_FLAGS | (*name ? 0 : AT_EMPTY_PATH);
 
-	return statx(dir, name, flags, WANTED, ret) < 0 ? -errno : 0;
+	return statx(dir, name, flags, SCAN_STAT_MASK, ret) < 0 ? -errno : 0;
 }
 
 bool scan_is_elsewhere(const struct statx *stat, const struct statx *root)
@@ -81,6 +82,8 @@ static void take_names(struct scan *scan, struct scan_batch *batch)
 
 void scan_stat_batch(int dir, struct scan_batch *batch)
 {
+	if (batch->ring && batch->count >= RING_LEAST && ring_stat_batch(batch->ring, dir, batch))
+		return;
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct scan_entry *entry = &batch->entries[i];
 

@@ -10,10 +10,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 /** Names asked for at once: what one step reads at most. */
 #define SCAN_BATCH 256
+
+/** What statx() is asked for, and how: never follows a symlink nor mounts anything. */
+#define SCAN_STAT_MASK	(STATX_TYPE | STATX_NLINK | STATX_INO | STATX_BLOCKS | STATX_CTIME)
+#define SCAN_STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 
 /** One entry of a directory. */
 struct scan_entry {
@@ -22,8 +27,9 @@ struct scan_entry {
 	struct statx stat;
 };
 
-/** Room for a batch; one per worker, shared by all it reads. */
+/** Room for a batch; one per worker, shared by all it reads. A zeroed one is ready. */
 struct scan_batch {
+	struct ring *ring; /**< Or NULL: name by name. */
 	unsigned count;
 	struct scan_entry entries[SCAN_BATCH];
 };

@@ -28,7 +28,7 @@ static const struct {
 static int track_probe(struct tally_error *err)
 {
 	struct fan fan;
-	int r = fan_open(&fan, 0, err);
+	int r = fan_open(&fan, 0, 0, err);
 
 	if (r == 0)
 		fan_close(&fan);
@@ -49,6 +49,9 @@ static void unbuild(struct track *track)
 	pending_done(&track->settling);
 	scan_done(&track->scan);
 	free(track->todo);
+	free(track->gone);
+	track->gone = NULL;
+	track->gone_count = track->gone_capacity = track->file_marks = 0;
 	track->todo = NULL;
 	track->todo_count = track->todo_capacity = 0;
 	track->reading = NODE_NONE;
@@ -56,7 +59,7 @@ static void unbuild(struct track *track)
 	track->sweeping = track->checking = track->overflowed = track->built = false;
 }
 
-static int check_type(struct track *track, struct tally_error *err)
+static int check_type(struct track *track, unsigned long *ret, struct tally_error *err)
 {
 	struct statfs fs;
 
@@ -65,6 +68,7 @@ static int check_type(struct track *track, struct tally_error *err)
 	for (size_t i = 0; i < ARRAY_SIZE(known_types); i++)
 		if ((unsigned long)fs.f_type == known_types[i].magic) {
 			track->delays = known_types[i].delays;
+			*ret = known_types[i].magic;
 			return 0;
 		}
 	return tally_refuse(err, -EOPNOTSUPP,
@@ -75,12 +79,9 @@ static int check_type(struct track *track, struct tally_error *err)
 static int plant(struct track *track)
 {
 	struct tree *tree = &track->tree;
-	uint64_t seed, handle;
+	uint64_t handle;
+	int r = tree_init(tree, track->fan.seed, track->site->limits->each_bytes);
 
-	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-		seed = (uint64_t)clock_boot_ns();
-	track->fan.seed = seed;
-	int r = tree_init(tree, seed, track->site->limits->each_bytes);
 	if (r == 0)
 		r = fan_handle(&track->fan, track->root_fd, "", &handle);
 	if (r == 0)
@@ -90,12 +91,15 @@ static int plant(struct track *track)
 
 static int build(struct track *track, struct tally_error *err)
 {
-	int r = check_type(track, err);
+	unsigned long type = 0;
+	uint64_t seed;
+	int r = check_type(track, &type, err);
 
 	if (r < 0)
 		return r;
-	r = fan_open(&track->fan, 0, err);
-	if (r < 0)
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = (uint64_t)clock_boot_ns();
+	if (fan_open(&track->fan, seed, type, err) < 0)
 		return -EOPNOTSUPP;
 	track->built = true;
 	track->all_seeing = geteuid() == 0;
@@ -152,8 +156,8 @@ static int take_work(struct track *track)
 	track->heard = work;
 	for (uint32_t i = 0; i < track->settling.count; i++) {
 		const struct pending_item *item = &track->settling.items[i];
-		int r = pending_add(
-			&track->work, item->node, item->name, pending_text(&track->settling, item));
+		int r = track_add(track, &track->work, item->node, item->name,
+			pending_text(&track->settling, item), 0);
 
 		if (r == -ENOSPC)
 			r = track_queue(track, item->node);

@@ -29,6 +29,8 @@
 enum {
 	TRACK_FDS = 16,		 /* Directories kept open during a look. */
 	TRACK_DEPTH_MOST = 4096, /* Deeper trees are walked. */
+	TRACK_FILES_MOST = 4096, /* Files with names elsewhere that are marked themselves. */
+	TRACK_GONE_MOST = 16384,
 };
 
 enum track_phase {
@@ -67,6 +69,14 @@ struct track {
 	bool overflowed;
 	uint64_t strays; /* Events of directories that are not in the tree (any more). */
 
+	/*
+	 * Inodes that changed under a name which stands for them no more, or is not in the sandbox:
+	 * other names of them may be.
+	 */
+	uint64_t *gone;
+	uint32_t gone_count, gone_capacity;
+	uint32_t file_marks;
+
 	uint32_t *todo; /* Directories to be read, the last first. */
 	uint32_t todo_count, todo_capacity;
 	bool sweeping; /* All of them are. */
@@ -100,7 +110,15 @@ struct track {
 int track_hear(struct track *track, struct disk_tools *tools);
 
 /** A name will be looked at in the next look; or all of its directory, if there are too many. */
-void track_remember(struct track *track, uint32_t node, uint64_t name, const char *text);
+void track_remember(
+	struct track *track, uint32_t node, uint64_t name, const char *text, uint64_t ino);
+
+/** Names of this inode other than the one that was heard of are to be found. */
+void track_search_for(struct track *track, uint64_t ino);
+
+/** As pending_add(), taking care of the other inode. */
+int track_add(struct track *track, struct pending *pending, uint32_t node, uint64_t name,
+	const char *text, uint64_t ino);
 
 /* -- track_dir.c -- */
 

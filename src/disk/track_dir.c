@@ -157,28 +157,6 @@ int track_queue(struct track *track, uint32_t node)
 	return 0;
 }
 
-/* Nothing is known of what is in it; its own blocks stay, as du has it. */
-static int give_up_content(struct track *track, uint32_t node)
-{
-	struct tree *tree = &track->tree;
-	struct node *known = &tree->nodes[node];
-	uint64_t handle;
-
-	tree_renew_begin(tree, node);
-	tree_renew_end(tree);
-	tree_set_partial(tree, node, true);
-	known->flags |= NODE_UNREAD;
-	if (known->handle || known->parent == NODE_NONE)
-		return 1;
-	/* To hear when it can be read again. */
-	int parent = track_open_dir(track, known->parent);
-	if (parent >= 0 && fan_handle(&track->fan, parent, known->name, &handle) == 0 &&
-		tree_by_handle(tree, handle) == NODE_NONE &&
-		tree_set_handle(tree, node, handle) < 0)
-		return -ENOMEM;
-	return 1;
-}
-
 /* Of that there will be an event too, but the sooner the better. */
 void track_look_again(struct track *track, uint32_t node)
 {
@@ -186,7 +164,38 @@ void track_look_again(struct track *track, uint32_t node)
 
 	if (known->parent != NODE_NONE)
 		track_remember(
-			track, known->parent, tree_name(&track->tree, known->name), known->name);
+			track, known->parent, tree_name(&track->tree, known->name), known->name, 0);
+}
+
+/* By its name, since it cannot be opened: to hear when that changes. */
+static int identify_unread(struct track *track, uint32_t node)
+{
+	struct node *known = &track->tree.nodes[node];
+	uint64_t handle;
+	int parent = track_open_dir(track, known->parent);
+
+	if (parent < 0 || fan_handle(&track->fan, parent, known->name, &handle) < 0)
+		return 0;
+	if (tree_by_handle(&track->tree, handle) == NODE_NONE)
+		return tree_set_handle(&track->tree, node, handle);
+	track_look_again(track, node);
+	return 0;
+}
+
+/* Nothing is known of what is in it; its own blocks stay, as du has it. */
+static int give_up_content(struct track *track, uint32_t node)
+{
+	struct tree *tree = &track->tree;
+	struct node *known = &tree->nodes[node];
+	int r = 0;
+
+	tree_renew_begin(tree, node);
+	tree_renew_end(tree);
+	tree_set_partial(tree, node, true);
+	known->flags |= NODE_UNREAD;
+	if (!known->handle && known->parent != NODE_NONE)
+		r = identify_unread(track, node);
+	return r < 0 ? r : 1;
 }
 
 static int cannot_open(struct track *track, uint32_t node, int r, struct tally_error *err)

@@ -27,7 +27,7 @@ static void let_settle(struct track *track, uint32_t node, uint64_t name, const 
 	if (!is_fresh(track, stat))
 		return;
 	/* Too many: then everything is read again, once they have settled. */
-	if (pending_add(&track->settling, node, name, text) < 0 &&
+	if (track_add(track, &track->settling, node, name, text, 0) < 0 &&
 		track->check_ns > track->looked_ns + 2 * SETTLE_NS)
 		track->check_ns = track->looked_ns + 2 * SETTLE_NS;
 }
@@ -112,6 +112,40 @@ static int take_unknown(struct track *track, uint32_t node, uint64_t name)
 	return tree_put(&track->tree, node, name, &seen);
 }
 
+static int put_file(struct track *track, uint32_t node, uint64_t name, const struct statx *stat)
+{
+	struct tree_seen seen = {
+		.kind = stat->stx_nlink > 1 ? ENTRY_LINK : ENTRY_FILE,
+		.ino = stat->stx_ino,
+		.blocks = (int64_t)stat->stx_blocks,
+		.nlink = stat->stx_nlink,
+	};
+
+	return tree_put(&track->tree, node, name, &seen);
+}
+
+/*
+ * A file that may be changed by a name outside the sandbox is heard of by a mark of its own. First
+ * listen, then look again.
+ */
+static int listen_to_link(
+	struct track *track, uint32_t node, int dir, uint64_t name, const struct scan_entry *entry)
+{
+	struct link *link = links_find(&track->tree.links, tree_fold(entry->stat.stx_ino));
+	struct statx stat;
+
+	if (!link || link->marked || link->names >= link->nlink ||
+		track->file_marks >= TRACK_FILES_MOST)
+		return 0;
+	if (fan_mark_file(&track->fan, dir, entry->name) < 0)
+		return 0;
+	link->marked = true;
+	track->file_marks++;
+	if (scan_stat(dir, entry->name, &stat) < 0 || stat.stx_ino != entry->stat.stx_ino)
+		return 0;
+	return put_file(track, node, name, &stat);
+}
+
 int track_take_entry(struct track *track, uint32_t node, int dir, const struct scan_entry *entry)
 {
 	const struct statx *stat = &entry->stat;
@@ -125,13 +159,9 @@ int track_take_entry(struct track *track, uint32_t node, int dir, const struct s
 	}
 	if (S_ISDIR(stat->stx_mode))
 		return take_dir(track, node, dir, name, entry);
-
-	struct tree_seen seen = {
-		.kind = stat->stx_nlink > 1 ? ENTRY_LINK : ENTRY_FILE,
-		.ino = stat->stx_ino,
-		.blocks = (int64_t)stat->stx_blocks,
-		.nlink = stat->stx_nlink,
-	};
 	let_settle(track, node, name, entry->name, stat);
-	return tree_put(&track->tree, node, name, &seen);
+	int r = put_file(track, node, name, stat);
+	if (r == 0 && stat->stx_nlink > 1)
+		r = listen_to_link(track, node, dir, name, entry);
+	return r;
 }

@@ -1,16 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "disk/track.h"
 
+#include <stdlib.h>
 #include "base/clock.h"
 
 enum { READS_MOST = 64 }; /* Of a queue that fills as fast as it is read. */
 
-void track_remember(struct track *track, uint32_t node, uint64_t name, const char *text)
+/* Beyond the limit only a full walk will tell. */
+void track_search_for(struct track *track, uint64_t ino)
 {
-	/* It will be read whole, later than this. */
-	if (track->tree.nodes[node].flags & NODE_QUEUED)
+	if (!ino || track->gone_count == TRACK_GONE_MOST)
 		return;
-	if (pending_add(&track->heard, node, name, text) < 0 && track_queue(track, node) < 0)
+	if (track->gone_count == track->gone_capacity) {
+		uint32_t capacity = track->gone_capacity ? track->gone_capacity * 2 : 16;
+		uint64_t *gone = reallocarray(track->gone, capacity, sizeof(*gone));
+
+		if (!gone)
+			return;
+		track->gone = gone;
+		track->gone_capacity = capacity;
+	}
+	track->gone[track->gone_count++] = tree_fold(ino);
+}
+
+int track_add(struct track *track, struct pending *pending, uint32_t node, uint64_t name,
+	const char *text, uint64_t ino)
+{
+	uint64_t other;
+	int r = pending_add(pending, node, name, text, ino, &other);
+
+	track_search_for(track, other);
+	return r;
+}
+
+void track_remember(
+	struct track *track, uint32_t node, uint64_t name, const char *text, uint64_t ino)
+{
+	int r = 0;
+
+	/* If it is to be read whole anyway, that will be later than this. */
+	if (!(track->tree.nodes[node].flags & NODE_QUEUED))
+		r = track_add(track, &track->heard, node, name, text, ino);
+	else
+		track_search_for(track, ino);
+	if (r < 0 && track_queue(track, node) < 0)
 		track->overflowed = true;
 }
 
@@ -26,11 +59,13 @@ static void hear(void *context, const struct fan_event *event)
 
 	uint32_t node = tree_by_handle(tree, event->handle);
 	if (node == NODE_NONE) {
-		track->strays++;
+		/* Of a directory that was moved away, or of a file by a name outside. */
+		if (event->ino && links_find(&tree->links, tree_fold(event->ino)))
+			track_search_for(track, event->ino);
 		return;
 	}
 	if (event->name) {
-		track_remember(track, node, tree_name(tree, event->name), event->name);
+		track_remember(track, node, tree_name(tree, event->name), event->name, event->ino);
 		return;
 	}
 	/* Of the directory itself: that is a matter of the name it has in its parent. */

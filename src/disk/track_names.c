@@ -30,13 +30,21 @@ static int put_off(struct track *track, uint32_t node, uint32_t count)
 		const char *text = pending_text(&track->work, item);
 
 		if (track->is_late)
-			track_remember(track, node, item->name, text);
-		else if (pending_add(&track->late, node, item->name, text) < 0)
+			track_remember(track, node, item->name, text, item->ino);
+		else if (track_add(track, &track->late, node, item->name, text, item->ino) < 0)
 			return track_queue(track, node);
 	}
 	if (track->is_late)
 		track_look_again(track, node);
 	return 0;
+}
+
+/* Does the name still stand for what changed under it? */
+static void follow_ino(
+	struct track *track, const struct pending_item *item, const struct scan_entry *entry)
+{
+	if (item->ino && (entry->code < 0 || entry->stat.stx_ino != item->ino))
+		track_search_for(track, item->ino);
 }
 
 static int look_at(
@@ -54,8 +62,10 @@ static int look_at(
 			pending_text(&track->work, &track->work.items[track->at + i]);
 	batch->count = count;
 	scan_stat_batch(dir, batch);
-	for (uint32_t i = 0; i < count && r == 0; i++)
+	for (uint32_t i = 0; i < count && r == 0; i++) {
+		follow_ino(track, &track->work.items[track->at + i], &batch->entries[i]);
 		r = track_take_entry(track, node, dir, &batch->entries[i]);
+	}
 	return r;
 }
 
@@ -72,6 +82,14 @@ static int look_at_group(
 	if (dir < 0)
 		return track_queue(track, node);
 	return look_at(track, tools, node, dir, count);
+}
+
+/* Its names are not looked at: it is read whole. */
+static int skip_group(struct track *track, uint32_t node, uint32_t count)
+{
+	for (uint32_t i = track->at; i < track->at + count; i++)
+		track_search_for(track, track->work.items[i].ino);
+	return track_queue(track, node);
 }
 
 static bool begin_late(struct track *track)
@@ -98,13 +116,11 @@ int track_names_step(struct track *track, struct disk_tools *tools)
 	uint32_t count = group_size(&track->work, track->at);
 	uint32_t flags = track->tree.nodes[node].flags;
 	int r = 0;
-	if (!(flags & (NODE_FREE | NODE_QUEUED))) {
-		if (is_most_of_it(track, node, count)) {
-			r = track_queue(track, node);
-		} else {
-			count = count < SCAN_BATCH ? count : SCAN_BATCH;
-			r = look_at_group(track, tools, node, count);
-		}
+	if (flags & (NODE_FREE | NODE_QUEUED) || is_most_of_it(track, node, count)) {
+		r = flags & NODE_FREE ? 0 : skip_group(track, node, count);
+	} else {
+		count = count < SCAN_BATCH ? count : SCAN_BATCH;
+		r = look_at_group(track, tools, node, count);
 	}
 	track->at += count;
 	return r < 0 ? r : 1;

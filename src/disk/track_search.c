@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * When a file gets a second name, the event tells of that name; the first is in the tree as a file
- * of its own, and the kernel says nothing of it. It is found by its inode: entries remember some
- * bits of it, and the directories of those that fit are read for names, without asking for more.
+ * of its own, and the kernel says nothing of it. And when a name goes away, what was heard of under
+ * it is not to be seen there any more, but by another. The others are found by their inode: of
+ * files, entries remember some bits of it, of those with several names all; and directories of
+ * entries that fit are read for names, without asking for more.
  */
 #include "disk/track.h"
 
@@ -19,27 +21,39 @@ static int by_known_bits(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int track_search_begin(struct track *track)
+static void want_uncertain(struct track *track)
 {
 	struct links *links = &track->tree.links;
 
-	track->search_at = 0;
-	track->searching = NODE_NONE;
-	track->wanted_count = 0;
 	if (!track->tree.unsearched)
-		return 0;
-	track->wanted = malloc(track->tree.unsearched * sizeof(*track->wanted));
-	if (!track->wanted)
-		return -ENOMEM;
+		return;
 	for (uint32_t i = 0; i < links->capacity; i++) {
 		struct link *link = &links->slots[i];
 
-		if (!link->names || link->searched)
+		if (!link->names || (link->searched && !link->stale))
 			continue;
-		link->searched = true;
+		tree_link_is_searched(&track->tree, link);
 		track->wanted[track->wanted_count++] = link->ino;
 	}
-	track->tree.unsearched = 0;
+}
+
+int track_search_begin(struct track *track)
+{
+	track->search_at = 0;
+	track->searching = NODE_NONE;
+	track->wanted_count = 0;
+	if (!track->tree.unsearched && !track->gone_count)
+		return 0;
+	for (uint32_t i = 0; i < track->gone_count; i++)
+		tree_link_is_stale(&track->tree, track->gone[i]);
+	track->wanted = reallocarray(
+		NULL, track->tree.unsearched + track->gone_count, sizeof(*track->wanted));
+	if (!track->wanted)
+		return -ENOMEM;
+	want_uncertain(track);
+	for (uint32_t i = 0; i < track->gone_count; i++)
+		track->wanted[track->wanted_count++] = track->gone[i];
+	track->gone_count = 0;
 	qsort(track->wanted, track->wanted_count, sizeof(*track->wanted), by_known_bits);
 	pending_clear(&track->work);
 	track->at = 0;
@@ -49,6 +63,8 @@ int track_search_begin(struct track *track)
 
 void track_search_end(struct track *track)
 {
+	for (uint32_t i = 0; i < track->wanted_count; i++)
+		tree_link_is_fresh(&track->tree, track->wanted[i]);
 	free(track->wanted);
 	track->wanted = NULL;
 	track->wanted_count = 0;
@@ -78,9 +94,9 @@ static bool may_be_wanted(const struct track *track, uint64_t bits)
 	return at < track->wanted_count && (track->wanted[at] & ENTRY_INO_MASK) == bits;
 }
 
-static bool is_wanted(const struct track *track, uint64_t ino)
+static bool is_wanted(const struct track *track, uint64_t key)
 {
-	uint64_t key = tree_fold(ino), bits = key & ENTRY_INO_MASK;
+	uint64_t bits = key & ENTRY_INO_MASK;
 
 	for (uint32_t i = first_wanted(track, bits);
 		i < track->wanted_count && (track->wanted[i] & ENTRY_INO_MASK) == bits; i++)
@@ -89,14 +105,26 @@ static bool is_wanted(const struct track *track, uint64_t ino)
 	return false;
 }
 
+/* A name that is known to be of a link is looked at only to see what that weighs now. */
+static bool is_stale(const struct track *track, uint64_t key)
+{
+	const struct link *link = links_find(&track->tree.links, key);
+
+	return link && link->stale;
+}
+
+static bool may_be_it(const struct track *track, const struct entry *entry)
+{
+	if (entry->kind == ENTRY_FILE)
+		return may_be_wanted(track, entry_ino(entry));
+	return entry->kind == ENTRY_LINK && is_stale(track, entry->value);
+}
+
 static bool may_have_wanted(const struct track *track, const struct node *node)
 {
-	for (uint32_t i = 0; i < node->table.capacity; i++) {
-		const struct entry *entry = &node->table.entries[i];
-
-		if (entry->kind == ENTRY_FILE && may_be_wanted(track, entry_ino(entry)))
+	for (uint32_t i = 0; i < node->table.capacity; i++)
+		if (may_be_it(track, &node->table.entries[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -106,9 +134,9 @@ static int take_name(void *context, const char *text, uint64_t ino)
 	uint64_t name = tree_name(&track->tree, text);
 	const struct entry *entry = tree_find(&track->tree, track->searching, name);
 
-	if (!entry || entry->kind != ENTRY_FILE || !is_wanted(track, ino))
+	if (!entry || !may_be_it(track, entry) || !is_wanted(track, tree_fold(ino)))
 		return 0;
-	if (pending_add(&track->work, track->searching, name, text) < 0)
+	if (track_add(track, &track->work, track->searching, name, text, 0) < 0)
 		return track_queue(track, track->searching);
 	return 0;
 }

@@ -225,11 +225,34 @@ static void orphan(struct tree *tree, uint32_t id)
 	tree->orphans[tree->orphan_count++] = id;
 }
 
-/* All names of an inode are known, or it must be searched for them. */
-static void judge_link(struct tree *tree, struct link *link, bool searched)
+/* See tree.unsearched. */
+static void judge_link(struct tree *tree, struct link *link, bool searched, bool stale)
 {
-	tree->unsearched += link->searched - searched;
+	tree->unsearched -= !link->searched || link->stale;
+	tree->unsearched += !searched || stale;
 	link->searched = searched;
+	link->stale = stale;
+}
+
+void tree_link_is_searched(struct tree *tree, struct link *link)
+{
+	judge_link(tree, link, true, link->stale);
+}
+
+void tree_link_is_stale(struct tree *tree, uint64_t ino)
+{
+	struct link *link = links_find(&tree->links, ino);
+
+	if (link)
+		judge_link(tree, link, link->searched, true);
+}
+
+void tree_link_is_fresh(struct tree *tree, uint64_t ino)
+{
+	struct link *link = links_find(&tree->links, ino);
+
+	if (link)
+		judge_link(tree, link, link->searched, false);
 }
 
 static void weigh_link_less(struct tree *tree, uint64_t key)
@@ -240,10 +263,11 @@ static void weigh_link_less(struct tree *tree, uint64_t key)
 		return;
 	if (link->names > 1) {
 		link->names--;
+		judge_link(tree, link, link->searched, true);
 		return;
 	}
 	tree->blocks -= link->blocks;
-	judge_link(tree, link, true);
+	judge_link(tree, link, true, false);
 	links_remove(&tree->links, link);
 }
 
@@ -355,7 +379,7 @@ static void judge_seen(struct tree *tree, const struct tree_seen *seen)
 	struct link *link = links_find(&tree->links, tree_fold(seen->ino));
 
 	if (link)
-		judge_link(tree, link, link->names >= link->nlink);
+		judge_link(tree, link, link->names >= link->nlink, false);
 }
 
 /* The new is added before the old goes: what both are must not be let go in between. */

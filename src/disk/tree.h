@@ -47,8 +47,13 @@ struct tree {
 	uint32_t *orphans;
 	uint32_t orphan_capacity, orphan_count;
 	struct links links;
-	uint32_t unsearched; /**< Inodes of which other names may be in the tree as plain files. */
-	uint64_t seed;	     /**< Of the hashes of names and handles. */
+	/**
+	 * Inodes with several names of which something is not certain. Either not all names are
+	 * known, and one may be in the tree as a file of its own (link.searched is not set). Or one
+	 * went away, and with it what was heard of it (link.stale).
+	 */
+	uint32_t unsearched;
+	uint64_t seed; /**< Of the hashes of names and handles. */
 	int64_t blocks, files, partial;
 	size_t bytes, bytes_limit; /**< Memory it takes, and may take; 0: as much as there is. */
 
@@ -105,6 +110,15 @@ int tree_put(struct tree *tree, uint32_t node, uint64_t name, const struct tree_
 
 /** Nothing is under a name any more. */
 void tree_drop(struct tree *tree, uint32_t node, uint64_t name);
+
+/** A link was searched for among files. */
+void tree_link_is_searched(struct tree *tree, struct link *link);
+
+/** A link changed under a name that is not to be found any more. */
+void tree_link_is_stale(struct tree *tree, uint64_t ino);
+
+/** Whatever could be learnt of a link that was stale was learnt. */
+void tree_link_is_fresh(struct tree *tree, uint64_t ino);
 
 /** All entries of a directory will be put anew: those that are not are dropped at the end. */
 void tree_renew_begin(struct tree *tree, uint32_t node);
