@@ -21,6 +21,9 @@ enum deed {
 	THREAD,     /**< Start a thread that burns for ms, and then sleeps. */
 	THREAD_ENDS, /**< Start one that burns and ends; join it. */
 	MAP,        /**< Touch so many KiB of memory. */
+	SHARE,      /**< The same, shared. */
+	WRITE,      /**< Write so many KiB to a file that is gone then, and wait for the disk. */
+	NICE,       /**< Be nicer by so much. */
 	OPEN,       /**< Open so many descriptors. */
 	ENTER,      /**< Enter the cgroup whose path follows. */
 	LEAVE,      /**< End. */
@@ -78,13 +81,23 @@ static inline int puppet_bear(int ms)
 	return pid;
 }
 
-static inline void puppet_map(size_t kib)
+static inline void puppet_map(size_t kib, int kind)
 {
-	char *memory = mmap(NULL, kib * 1024, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory =
+		mmap(NULL, kib * 1024, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
 
 	if (memory != MAP_FAILED)
 		memset(memory, 1, kib * 1024);
+}
+
+static inline int puppet_write(int kib)
+{
+	static char block[1024];
+	FILE *file = tmpfile();
+
+	for (int i = 0; file && i < kib; i++)
+		fwrite(block, sizeof(block), 1, file);
+	return file && fflush(file) == 0 && fsync(fileno(file)) == 0 ? fclose(file) : -1;
 }
 
 static inline int puppet_obey(const struct order *order)
@@ -106,8 +119,15 @@ static inline int puppet_obey(const struct order *order)
 		pthread_create(&thread, NULL, puppet_short_thread, (void *)amount);
 		return pthread_join(thread, NULL);
 	case MAP:
-		puppet_map((size_t)amount);
+		puppet_map((size_t)amount, MAP_PRIVATE);
 		return 0;
+	case SHARE:
+		puppet_map((size_t)amount, MAP_SHARED);
+		return 0;
+	case WRITE:
+		return puppet_write((int)amount);
+	case NICE:
+		return nice((int)amount) == amount ? 0 : -1;
 	case OPEN:
 		while (amount-- > 0)
 			if (open("/dev/null", O_RDONLY) < 0)
