@@ -227,10 +227,12 @@ inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_ma
 	return mark;
 }
 
-inline_always struct tally_mark *join_cgroup(struct task_struct *task, struct tally_mark *mark)
+/* With `fresh`, cgroups that were registered just now take in what was used before. */
+inline_always struct tally_mark *join_cgroup(
+	struct task_struct *task, struct tally_mark *mark, bool fresh)
 {
 	struct tally_resolved in = cgroup_of(task);
-	u32 own = mark ? mark->set[DIM_CGROUP] : 0, rest = in.fresh;
+	u32 own = mark ? mark->set[DIM_CGROUP] : 0, rest = fresh ? in.fresh : 0;
 
 	if (in.set == own)
 		return mark;
@@ -241,34 +243,77 @@ inline_always struct tally_mark *join_cgroup(struct task_struct *task, struct ta
 		if (news.wanted != before)
 			return mark;
 	}
-	if (!mark) {
+	if (!mark)
 		mark = mark_make(task);
-		if (!mark)
-			return NULL;
-	}
+	if (!mark)
+		return NULL;
 	mark_move(task, mark, DIM_CGROUP, in.set, rest);
 	return mark;
 }
 
-/* A thread whose mark could not be made when it was forked. */
-inline_always struct tally_mark *find_stray(struct task_struct *task)
+/* ---- strays: threads whose marks could not be made when they were forked ---- */
+
+inline_always struct tally_stray *stray_of(struct task_struct *task)
 {
 	u32 key = task->pid;
-	struct tally_stray *stray = bpf_map_lookup_elem(&strays, &key);
-	struct tally_mark *mark;
+	struct tally_stray *stray;
 
-	if (!stray || stray->start_ns != task->start_boottime)
+	if (!news.strays)
 		return NULL;
-	mark = mark_make(task);
+	stray = bpf_map_lookup_elem(&strays, &key);
+	return stray && stray->start_ns == task->start_boottime ? stray : NULL;
+}
+
+inline_always void drop_stray(struct task_struct *task)
+{
+	u32 key = task->pid;
+
+	if (bpf_map_delete_elem(&strays, &key) == 0)
+		__sync_fetch_and_sub(&news.strays, 1);
+}
+
+/* No memory for a mark, or the storage was busy on this CPU: remember the child elsewhere. */
+inline_always void keep_stray(struct task_struct *child, u32 tree, u32 cgroup)
+{
+	struct tally_stray stray = {child->start_boottime, {tree, cgroup}};
+	u32 key = child->pid;
+
+	if (bpf_map_update_elem(&strays, &key, &stray, BPF_ANY) == 0) {
+		__sync_fetch_and_add(&news.strays, 1);
+		__sync_fetch_and_add(&news.missed, 1);
+	} else {
+		__sync_fetch_and_add(&news.lost, 1);
+	}
+}
+
+/* A pass meets one: it gets its mark now. */
+inline_always struct tally_mark *mark_stray(struct task_struct *task)
+{
+	struct tally_stray *stray = stray_of(task);
+	struct tally_mark *mark = stray ? mark_make(task) : NULL;
+
 	if (!mark)
 		return NULL;
 	set_open(stray->set[DIM_TREE], 1);
 	set_open(stray->set[DIM_CGROUP], 1);
 	mark->set[DIM_TREE] = stray->set[DIM_TREE];
 	mark->set[DIM_CGROUP] = stray->set[DIM_CGROUP];
-	if (bpf_map_delete_elem(&strays, &key) == 0)
-		__sync_fetch_and_sub(&news.strays, 1);
+	drop_stray(task);
 	return mark;
+}
+
+/* One ends: it has reported nothing yet, so that its whole life is due. */
+static void end_stray(struct task_struct *task)
+{
+	struct tally_stray *stray = stray_of(task);
+	struct tally_mark mark = {};
+
+	if (!stray)
+		return;
+	mark.set[DIM_TREE] = stray->set[DIM_TREE];
+	mark.set[DIM_CGROUP] = stray->set[DIM_CGROUP];
+	mark_report(task, &mark);
+	drop_stray(task);
 }
 
 SEC("iter/task")
@@ -282,11 +327,11 @@ int tally_pass(struct bpf_iter__task *ctx)
 	mark = mark_of(task);
 	news.visited++;
 	if (!mark && news.strays)
-		mark = find_stray(task);
+		mark = mark_stray(task);
 	if (config.adopt)
 		mark = adopt(task, mark);
 	if (config.check)
-		mark = join_cgroup(task, mark);
+		mark = join_cgroup(task, mark, true);
 	if (mark)
 		visit_member(task, mark);
 	else if ((config.adopt || config.check) && task_leads(task))
@@ -296,39 +341,26 @@ int tally_pass(struct bpf_iter__task *ctx)
 
 /* ---- hooks ---- */
 
-/* No memory for a mark, or the storage was busy on this CPU: remember the child elsewhere. */
-static int keep_stray(struct task_struct *child, u32 tree, u32 cgroup)
-{
-	struct tally_stray stray = {child->start_boottime, {tree, cgroup}};
-	u32 key = child->pid;
-
-	if (bpf_map_update_elem(&strays, &key, &stray, BPF_ANY) == 0) {
-		__sync_fetch_and_add(&news.strays, 1);
-		__sync_fetch_and_add(&news.missed, 1);
-	} else {
-		__sync_fetch_and_add(&news.lost, 1);
-	}
-	return 0;
-}
-
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(tally_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct tally_mark *above = mark_of(parent), *mark = NULL;
-	u32 tree = above ? set_living(above->set[DIM_TREE]) : 0, cgroup = 0;
+	struct tally_stray *stray = above ? NULL : stray_of(parent);
+	u32 tree = set_living(above ? above->set[DIM_TREE] : stray ? stray->set[DIM_TREE] : 0);
+	u32 cgroup = config.cgroups ? cgroup_of(child).set : 0;
 
-	if (config.cgroups)
-		cgroup = cgroup_of(child).set;
 	if (!tree && !cgroup)
 		return 0;
-	if (child->pid == child->tgid) {
+	if (task_leads(child)) {
 		set_add(tree, COUNT_STARTED, 1);
 		set_add(cgroup, COUNT_STARTED, 1);
 	}
 	if (!fail_every || __sync_fetch_and_add(&fail_turn, 1) % fail_every)
 		mark = mark_make(child);
-	if (!mark)
-		return keep_stray(child, tree, cgroup);
+	if (!mark) {
+		keep_stray(child, tree, cgroup);
+		return 0;
+	}
 	set_open(tree, 1);
 	set_open(cgroup, 1);
 	mark->set[DIM_CGROUP] = cgroup;
@@ -336,22 +368,6 @@ int BPF_PROG(tally_fork, struct task_struct *parent, struct task_struct *child)
 	if (!(mark->flags & MARK_LEADER) && above)
 		mark->root = above->root;
 	return 0;
-}
-
-/* A stray ends: it has reported nothing yet, so that its whole life is due. */
-static void end_stray(struct task_struct *task)
-{
-	u32 key = task->pid;
-	struct tally_stray *stray = bpf_map_lookup_elem(&strays, &key);
-	struct tally_mark mark = {};
-
-	if (!stray || stray->start_ns != task->start_boottime)
-		return;
-	mark.set[DIM_TREE] = stray->set[DIM_TREE];
-	mark.set[DIM_CGROUP] = stray->set[DIM_CGROUP];
-	mark_report(task, &mark);
-	if (bpf_map_delete_elem(&strays, &key) == 0)
-		__sync_fetch_and_sub(&news.strays, 1);
 }
 
 /* Every switch on the machine comes by here: all but the last ones of threads leave at once. */
@@ -377,7 +393,7 @@ int BPF_PROG(tally_attach, struct cgroup *to, const char *path, struct task_stru
 	if (!config.cgroups)
 		return 0;
 	news.moved++;
-	join_cgroup(task, mark_of(task));
+	join_cgroup(task, mark_of(task), false);
 	return 0;
 }
 
