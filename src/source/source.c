@@ -13,6 +13,7 @@ const struct source_ops *const sources[] = {
 	&source_mesos,
 	&source_pidfile,
 	&source_supervise,
+	&source_supervisord,
 	NULL,
 };
 

@@ -3,6 +3,7 @@
 #include "thermos_root.h"
 #include "source/pidfile.h"
 #include "source/supervise.h"
+#include "source/supervisord.h"
 
 static struct source *open_pidfiles(const char *path, bool hear_only)
 {
@@ -282,6 +283,122 @@ static void services_of_s6_are_followed(void **state)
 	follow_services_of("s6-supervise");
 }
 
+struct parsed {
+	size_t count;
+	char names[4][512];
+	pid_t pids[4];
+};
+
+static void remember(void *context, const char *name, pid_t pid)
+{
+	struct parsed *parsed = context;
+
+	if (parsed->count < 4) {
+		copy_text(parsed->names[parsed->count], 512, name);
+		parsed->pids[parsed->count] = pid;
+	}
+	parsed->count++;
+}
+
+#define MEMBER(name, type, value)                                                                  \
+	"<member>\n<name>" name "</name>\n<value><" type ">" value "</" type                       \
+	"></value>\n</member>\n"
+#define PROGRAM(name, group, pid)                                                                  \
+	"<value><struct>\n" MEMBER("name", "string", name) MEMBER("group", "string", group)        \
+		MEMBER("spawnerr", "string", "") MEMBER("pid", "int", pid) "</struct></value>\n"
+
+static const char answer[] =
+	"HTTP/1.0 200 OK\r\nServer: Medusa/1.12\r\n\r\n<?xml version='1.0'?>\n<methodResponse>"
+	"\n<params>\n<param>\n<value><array><data>\n" PROGRAM("web", "web", "812")
+		PROGRAM("a&amp;&lt;b&gt;", "many", "0") "</data></array></value></methodResponse>";
+
+static int parse(const char *text, size_t length, struct parsed *parsed)
+{
+	struct tally_error err;
+	char *exact = malloc(length + !length);
+
+	memcpy(exact, text, length);
+	*parsed = (struct parsed){0};
+	int r = supervisord_parse(exact, length, remember, parsed, &err);
+	free(exact);
+	return r;
+}
+
+static void an_answer_of_supervisord_is_understood(void **state)
+{
+	static const char password[] = "HTTP/1.0 401 Unauthorized\r\n\r\n";
+	struct parsed parsed;
+
+	assert_int_equal(parse(answer, strlen(answer), &parsed), 0);
+	assert_int_equal(parsed.count, 2);
+	assert_string_equal(parsed.names[0], "web");
+	assert_int_equal(parsed.pids[0], 812);
+	assert_string_equal(parsed.names[1], "many:a&<b>");
+	assert_int_equal(parsed.pids[1], 0);
+	for (size_t cut = 0; cut < strlen(answer); cut++) /* A sanitizer sees what it reads. */
+		assert_int_equal(parse(answer, cut, &parsed), -EPROTO);
+	assert_int_equal(parse(password, strlen(password), &parsed), -EACCES);
+}
+
+static pid_t start_supervisord(void)
+{
+	char text[3 * sizeof(base) + 1024];
+
+	snprintf(text, sizeof(text),
+		"[unix_http_server]\nfile=%s/sock\n[supervisord]\nnodaemon=true\nlogfile=/dev/null\n"
+		"logfile_maxbytes=0\npidfile=%s/pid\nchildlogdir=%s\n[rpcinterface:supervisor]\n"
+		"supervisor.rpcinterface_factory = supervisor.rpcinterface:"
+		"make_main_rpcinterface\n[program:web]\ncommand=sleep 1000\nstartsecs=0\n"
+		"[program:off]\ncommand=sleep 1000\nautostart=false\n"
+		"[program:many]\ncommand=sleep 1000\nprocess_name=n%%(process_num)d\nnumprocs=2\n",
+		base, base, base);
+	write_bytes(below("conf"), text, strlen(text), O_TRUNC);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (!freopen("/dev/null", "w", stdout))
+			_exit(1);
+		execlp("supervisord", "supervisord", "-c", below("conf"), (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 500 && access(below("sock"), R_OK) < 0; i++) {
+		usleep(20000);
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return 0;
+	}
+	return pid;
+}
+
+static void programs_of_supervisord_are_followed(void **state)
+{
+	const struct daemon_options options = {.poll_ns = 1, .log = &test_log};
+	struct source *source = NULL;
+	struct tally_error err;
+	pid_t supervisor = start_supervisord();
+
+	if (!supervisor)
+		skip_because("supervisord is not installed");
+	assert_int_equal(supervisord_open(below("sock"), &options, &source, &err), 0);
+	pid_t first = pid_after(source, "web", 0);
+	assert_sleeps(first);
+	assert_true(pid_after(source, "many:n0", 0) > 0);
+	assert_true(pid_after(source, "many:n1", 0) > 0);
+	assert_int_equal(count_tasks(source), 4);
+	assert_int_equal(told_of(source, "off").life, TALLY_LIFE_WAITING);
+	kill(first, SIGKILL);
+	assert_sleeps(pid_after(source, "web", first));
+	assert_int_equal(said.warnings, 0);
+	kill(supervisor, SIGTERM);
+	waitpid(supervisor, NULL, 0);
+	for (int i = 0; i < 100 && told_of(source, "web").life != TALLY_LIFE_LOST; i++) {
+		refresh(source);
+		usleep(10000);
+	}
+	assert_int_equal(told_of(source, "web").life, TALLY_LIFE_LOST);
+	assert_int_equal(said.warnings, 1);
+	source_close(source);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -297,6 +414,8 @@ int main(void)
 		TEST(status_files_are_told_apart_by_their_size),
 		TEST(services_of_runit_are_followed),
 		TEST(services_of_s6_are_followed),
+		TEST(an_answer_of_supervisord_is_understood),
+		TEST(programs_of_supervisord_are_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
