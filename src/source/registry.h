@@ -6,6 +6,9 @@
 #include "source/source.h"
 
 extern const struct source_ops source_pid;
+extern const struct source_ops source_pidfile;
+extern const struct source_ops source_supervise;
+extern const struct source_ops source_supervisord;
 extern const struct source_ops source_thermos;
 extern const struct source_ops source_mesos;
 
