@@ -288,11 +288,11 @@ static int look_at_journal(struct look *look)
 
 static int look_around(struct look *look, bool deep)
 {
-	struct store_past past;
+	struct store_run past;
 	int r = store_exec(look->store, "BEGIN", look->err, "read");
 
 	if (r == 0)
-		r = store_read_past(look->store, &past, look->err);
+		r = store_read_run(look->store, &past, look->err);
 	if (r < 0)
 		return r;
 	look->survey->tier_count = past.tier_count;
