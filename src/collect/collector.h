@@ -174,8 +174,8 @@ void collector_reaped(
  * @return      0; -ETIMEDOUT (a pass was taken, but something is still to come); as
  *              collector_pass(). Blocks, mostly asleep.
  */
-int collector_settle(struct collector *collector, uint32_t group, int64_t timeout_ns,
-	struct tally_error *err);
+int collector_settle(
+	struct collector *collector, uint32_t group, int64_t timeout_ns, struct tally_error *err);
 
 void collector_status(struct collector *collector, struct collect_status *ret);
 

@@ -22,7 +22,7 @@ struct proc_root {
 	bool run_times;	 /**< PID/schedstat holds figures (CONFIG_SCHED_INFO). */
 	bool ranged;	 /**< A part of the processes can be listed: proc_list_range(). */
 	int loadavg;	 /**< Kept descriptor of loadavg, or -1. */
-	int64_t offset;    /**< Position of a pid in the directory, less the pid. */
+	int64_t offset;	 /**< Position of a pid in the directory, less the pid. */
 	int64_t tick_ns; /**< Unit of the times in stat. */
 	int64_t page_bytes;
 	char *text;    /**< Buffer of the last proc_read(), proc_reread(). */

@@ -15,18 +15,18 @@ struct puppet {
 };
 
 enum deed {
-	BURN,       /**< Use so many ms of CPU. */
-	BEAR,       /**< Fork a child that lives until its parent ends; answers its pid. */
-	BEAR_BUSY,  /**< Fork a child that burns for ms, and reap it. */
-	THREAD,     /**< Start a thread that burns for ms, and then sleeps. */
+	BURN,	     /**< Use so many ms of CPU. */
+	BEAR,	     /**< Fork a child that lives until its parent ends; answers its pid. */
+	BEAR_BUSY,   /**< Fork a child that burns for ms, and reap it. */
+	THREAD,	     /**< Start a thread that burns for ms, and then sleeps. */
 	THREAD_ENDS, /**< Start one that burns and ends; join it. */
-	MAP,        /**< Touch so many KiB of memory. */
-	SHARE,      /**< The same, shared. */
-	WRITE,      /**< Write so many KiB to a file that is gone then, and wait for the disk. */
-	NICE,       /**< Be nicer by so much. */
-	OPEN,       /**< Open so many descriptors. */
-	ENTER,      /**< Enter the cgroup whose path follows. */
-	LEAVE,      /**< End. */
+	MAP,	     /**< Touch so many KiB of memory. */
+	SHARE,	     /**< The same, shared. */
+	WRITE,	     /**< Write so many KiB to a file that is gone then, and wait for the disk. */
+	NICE,	     /**< Be nicer by so much. */
+	OPEN,	     /**< Open so many descriptors. */
+	ENTER,	     /**< Enter the cgroup whose path follows. */
+	LEAVE,	     /**< End. */
 };
 
 struct order {
@@ -83,8 +83,7 @@ static inline int puppet_bear(int ms)
 
 static inline void puppet_map(size_t kib, int kind)
 {
-	char *memory =
-		mmap(NULL, kib * 1024, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
+	char *memory = mmap(NULL, kib * 1024, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
 
 	if (memory != MAP_FAILED)
 		memset(memory, 1, kib * 1024);

@@ -2,8 +2,7 @@
 /* The BPF collector: groups that are cgroups. */
 #include "puppet.h"
 
-#define assert_burnt(cpu_ns, ms) \
-	assert_between((cpu_ns) / NS_PER_US, (ms)*1000, (ms)*1000 + 40000)
+#define assert_burnt(cpu_ns, ms) assert_between((cpu_ns) / NS_PER_US, (ms)*1000, (ms)*1000 + 40000)
 
 static uint32_t follow_cgroup(struct collector *c, const char *path)
 {
@@ -57,7 +56,7 @@ static void counts_those_who_come_from_then_on(void **state)
 	puppet_start(&puppet);
 	puppet_do(&puppet, BURN, 60);
 	puppet_enter(&puppet, path);
-	puppet_do(&puppet, BURN, 50);   /* no pass between the move and this */
+	puppet_do(&puppet, BURN, 50);	   /* no pass between the move and this */
 	puppet_do(&puppet, BEAR_BUSY, 50); /* nor this */
 	puppet_enter(&puppet, other);
 	puppet_do(&puppet, BURN, 70);

@@ -6,8 +6,7 @@
 #include "puppet.h"
 
 /* CPU time counted, of something that burnt so many ms and did little else. */
-#define assert_burnt(cpu_ns, ms) \
-	assert_between((cpu_ns) / NS_PER_US, (ms)*1000, (ms)*1000 + 40000)
+#define assert_burnt(cpu_ns, ms) assert_between((cpu_ns) / NS_PER_US, (ms)*1000, (ms)*1000 + 40000)
 
 static struct collector *open_limited(const struct bpf_limits *limits)
 {
@@ -278,8 +277,7 @@ static void says_that_a_nested_group_has_no_set(void **state)
 	pass(c);
 	assert_int_equal(group_value(c, first, TALLY_PIDS), 1);
 	assert_false(tally_sample_has(collector_group(c, second), TALLY_CPU_USER));
-	assert_int_equal(
-		collector_group(c, second)->reason[TALLY_CPU_USER], TALLY_REASON_LIMIT);
+	assert_int_equal(collector_group(c, second)->reason[TALLY_CPU_USER], TALLY_REASON_LIMIT);
 	collector_status(c, &status);
 	assert_true(status.limited > 0);
 	puppet_end(&puppet);

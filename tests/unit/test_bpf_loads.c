@@ -210,8 +210,7 @@ static void clone_parent(void)
 static void new_namespace(void)
 {
 	for (int i = 0; i < 3; i++) {
-		long pid = syscall(
-			SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+		long pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
 
 		if (pid < 0)
 			_exit(1);

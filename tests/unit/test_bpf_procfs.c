@@ -5,8 +5,8 @@
 /* How far apart two figures of the same thing may lie, and why. */
 struct tolerance {
 	enum tally_metric metric;
-	double share;  /**< Of the larger one. */
-	int64_t plus;  /**< In the unit of the metric. */
+	double share; /**< Of the larger one. */
+	int64_t plus; /**< In the unit of the metric. */
 	const char *why;
 };
 
@@ -48,12 +48,12 @@ static void compare(const struct both *both, const struct tolerance *t)
 	const struct tally_sample *p = collector_group(both->procfs, both->in_procfs);
 
 	if (tally_sample_has(b, t->metric) != tally_sample_has(p, t->metric))
-		fail_msg("%s is absent for reason %d (bpf), %d (procfs)", key,
-			b->reason[t->metric], p->reason[t->metric]);
+		fail_msg("%s is absent for reason %d (bpf), %d (procfs)", key, b->reason[t->metric],
+			p->reason[t->metric]);
 	int64_t one = b->value[t->metric], other = p->value[t->metric];
 	int64_t larger = one > other ? one : other, apart = llabs(one - other);
-	print_message("#   %-28s bpf %14lld  procfs %14lld\n", key, (long long)one,
-		(long long)other);
+	print_message(
+		"#   %-28s bpf %14lld  procfs %14lld\n", key, (long long)one, (long long)other);
 	if ((double)apart > t->share * (double)larger + (double)t->plus)
 		fail_msg("%s: bpf says %lld, procfs %lld", key, (long long)one, (long long)other);
 }

@@ -24,7 +24,7 @@
 struct load {
 	const char *name; /**< What is proven by counting it. */
 	void (*run)(void);
-	int started;      /**< Processes there are of it, its root included; 0: not compared. */
+	int started; /**< Processes there are of it, its root included; 0: not compared. */
 };
 
 struct watched {
@@ -32,7 +32,7 @@ struct watched {
 	int go;
 	char cgroup[256];
 	int64_t base_truth_ns, base_cpu_ns; /**< When it is released. */
-	struct rusage usage;                /**< When it has ended. */
+	struct rusage usage;		    /**< When it has ended. */
 };
 
 static inline void burn_ms(int64_t ms)
@@ -175,7 +175,8 @@ static inline uint32_t follow(struct collector *c, pid_t pid)
 	struct tally_error err = {0};
 	uint32_t group;
 
-	if (collector_group_add(c, &group, &err) < 0 || collector_root_add(c, group, &root, &err) < 0)
+	if (collector_group_add(c, &group, &err) < 0 ||
+		collector_root_add(c, group, &root, &err) < 0)
 		fail_msg("%s", err.message);
 	return group;
 }

@@ -48,8 +48,8 @@ static int read_start(pid_t pid, int64_t *ret_ns)
  * Open a root by its pid and check that it is the one meant. The descriptor holds on to that one:
  * what is done through it later fails if it has gone, whoever has its number then.
  */
-static int open_root(const struct collect_root *root, int *ret_fd, int64_t *ret_start,
-	struct tally_error *err)
+static int open_root(
+	const struct collect_root *root, int *ret_fd, int64_t *ret_start, struct tally_error *err)
 {
 	CLEANUP_CLOSE int fd = (int)syscall(SYS_pidfd_open, root->pid, 0);
 
@@ -63,8 +63,8 @@ static int open_root(const struct collect_root *root, int *ret_fd, int64_t *ret_
 	int64_t off = *ret_start - root->start_ns;
 	if (root->start_ns && (off > 10 * NS_PER_MS || off < -10 * NS_PER_MS))
 		return tally_refuse(err, -ESRCH,
-			"pid %d is another process now: it began %" PRId64 " ms after boot", root->pid,
-			*ret_start / NS_PER_MS);
+			"pid %d is another process now: it began %" PRId64 " ms after boot",
+			root->pid, *ret_start / NS_PER_MS);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }
@@ -149,8 +149,8 @@ int adopt_pid(struct bpf_collector *c, uint32_t group, const struct collect_root
 
 /* ---- sets ---- */
 
-int adopt_set(struct bpf_collector *c, const uint32_t *groups, uint32_t count, bool fresh,
-	uint32_t *ret)
+int adopt_set(
+	struct bpf_collector *c, const uint32_t *groups, uint32_t count, bool fresh, uint32_t *ret)
 {
 	uint32_t number;
 	int r = fresh ? sets_make(&c->sets, groups, count, &number)

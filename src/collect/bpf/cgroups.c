@@ -76,8 +76,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Groups of all registered cgroups that a cgroup lies in; with `fresh`, of those that adopt. */
-static int groups_around(struct bpf_collector *c, const struct cgroup_root *root, bool fresh,
-	uint32_t *ret_set)
+static int groups_around(
+	struct bpf_collector *c, const struct cgroup_root *root, bool fresh, uint32_t *ret_set)
 {
 	CLEANUP_FREE uint32_t *groups = calloc(c->cgroups.count, sizeof(*groups));
 	uint32_t found = 0, count = 0;
@@ -114,8 +114,8 @@ static void unpin(struct bpf_collector *c)
 	for (uint32_t i = 0; i < c->cgroups.count; i++) {
 		struct set *set = &c->sets.items[c->cgroups.roots[i].set];
 
-		set->pinned = set->count == 1 && c->groups[set->groups[0]].set ==
-			c->cgroups.roots[i].set;
+		set->pinned =
+			set->count == 1 && c->groups[set->groups[0]].set == c->cgroups.roots[i].set;
 	}
 }
 

@@ -67,8 +67,8 @@ int bpf_open_limited(const struct collect_options *options, const struct bpf_lim
 	return 0;
 }
 
-static int open_collector(const struct collect_options *options, struct collector **ret,
-	struct tally_error *err)
+static int open_collector(
+	const struct collect_options *options, struct collector **ret, struct tally_error *err)
 {
 	return bpf_open_limited(options, &(struct bpf_limits){0}, ret, err);
 }

@@ -25,8 +25,8 @@ struct tally_bpf;
 
 /** What limits there are, and what tests make fail. A zeroed one is the default. */
 struct bpf_limits {
-	uint32_t sets;       /**< Sets there may be; 0: SET_LIMIT. */
-	uint32_t roots;      /**< Root pids; 0: ROOT_LIMIT. */
+	uint32_t sets;	     /**< Sets there may be; 0: SET_LIMIT. */
+	uint32_t roots;	     /**< Root pids; 0: ROOT_LIMIT. */
 	uint32_t fail_every; /**< Every n-th mark of a child cannot be made; 0: never. */
 	uint32_t strays;     /**< Room for those; 0: STRAY_LIMIT. */
 };
@@ -36,13 +36,13 @@ enum group_kind { GROUP_EMPTY, GROUP_TREE, GROUP_CGROUP };
 
 struct group_state {
 	enum group_kind kind;
-	uint32_t set;                /**< The set of this group alone. */
-	bool limited;                /**< Some members could not be marked: figures are absent. */
-	bool cut;                    /**< Some descriptors were not counted in this pass. */
-	int64_t base[COUNTS];        /**< From sets that were given back. */
-	int64_t count[COUNTS];       /**< Sums of this pass. */
+	uint32_t set;	       /**< The set of this group alone. */
+	bool limited;	       /**< Some members could not be marked: figures are absent. */
+	bool cut;	       /**< Some descriptors were not counted in this pass. */
+	int64_t base[COUNTS];  /**< From sets that were given back. */
+	int64_t count[COUNTS]; /**< Sums of this pass. */
 	int64_t level[LEVELS];
-	uint32_t *roots;             /**< Slots of its root pids. */
+	uint32_t *roots; /**< Slots of its root pids. */
 	uint32_t root_count, root_room;
 };
 
@@ -92,7 +92,7 @@ struct bpf_collector {
 	struct tally_news *news;
 	int marks, requests, cgroup_map, unions;
 	struct tally_set *shared; /**< Shared with the kernel program, indexed by set. */
-	size_t mapped;            /**< Bytes of it. */
+	size_t mapped;		  /**< Bytes of it. */
 
 	struct set_table sets;
 	struct root_table roots;
@@ -101,12 +101,12 @@ struct bpf_collector {
 	struct group_state *groups;
 	uint32_t group_room;
 
-	bool pss;          /**< Was asked for. */
-	bool adopt;        /**< The next pass has to look for members. */
-	bool check;        /**< … to look at cgroups. */
-	uint64_t lost;     /**< news->lost when it was last dealt with. */
-	uint64_t limited;  /**< Limits of ours that bit. */
-	int64_t swept_ns;  /**< When sets were last looked through. */
+	bool pss;	  /**< Was asked for. */
+	bool adopt;	  /**< The next pass has to look for members. */
+	bool check;	  /**< … to look at cgroups. */
+	uint64_t lost;	  /**< news->lost when it was last dealt with. */
+	uint64_t limited; /**< Limits of ours that bit. */
+	int64_t swept_ns; /**< When sets were last looked through. */
 };
 
 /* requirements.c */
@@ -141,8 +141,8 @@ void roots_drop(struct root_table *roots, uint32_t slot);
 int adopt_pid(struct bpf_collector *c, uint32_t group, const struct collect_root *root,
 	struct tally_error *err);
 /** A set number for groups, with its memory mapped and emptied. As sets_find(). */
-int adopt_set(struct bpf_collector *c, const uint32_t *groups, uint32_t count, bool fresh,
-	uint32_t *ret);
+int adopt_set(
+	struct bpf_collector *c, const uint32_t *groups, uint32_t count, bool fresh, uint32_t *ret);
 /** Answer the unions that the kernel program asked for. @return How many were answered. */
 unsigned adopt_unions(struct bpf_collector *c);
 /** Give back the sets that no mark holds, seen at two looks. */
@@ -162,8 +162,8 @@ void cgroups_done(struct cgroup_table *table);
 /* pass.c */
 int pass_run(struct bpf_collector *c, struct tally_error *err);
 /** As collector_settle(). */
-int pass_settle(struct bpf_collector *c, uint32_t group, int64_t timeout_ns,
-	struct tally_error *err);
+int pass_settle(
+	struct bpf_collector *c, uint32_t group, int64_t timeout_ns, struct tally_error *err);
 
 /* publish.c */
 void publish_groups(struct bpf_collector *c);
@@ -171,7 +171,7 @@ void publish_groups(struct bpf_collector *c);
 void publish_keep(struct bpf_collector *c, uint32_t set);
 
 /* members.c */
-void members_visit(struct bpf_collector *c, uint32_t group, collect_member_fn *visit,
-	void *context);
+void members_visit(
+	struct bpf_collector *c, uint32_t group, collect_member_fn *visit, void *context);
 
 #endif

@@ -101,9 +101,8 @@ static void find_cpus(struct tally_bpf *skeleton)
 static void set_up(struct tally_bpf *skeleton, const struct bpf_limits *limits)
 {
 	int cpus = libbpf_num_possible_cpus();
-	bool can_find =
-		libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_map_lookup_percpu_elem,
-			NULL) == 1;
+	bool can_find = libbpf_probe_bpf_helper(
+				BPF_PROG_TYPE_KPROBE, BPF_FUNC_map_lookup_percpu_elem, NULL) == 1;
 
 	skeleton->rodata->cpu_count = can_find && cpus > 0 && cpus <= CPU_LIMIT ? (__u32)cpus : 0;
 	skeleton->rodata->fail_every = limits->fail_every;
@@ -168,8 +167,8 @@ void bpf_unload(struct bpf_collector *c)
 
 /* Map a shared array up to an item; what is mapped already is left. The whole array would count
  * as ours, however little of it is in use. */
-static int map_array(struct bpf_map *map, uint64_t items, size_t item_size, void **memory,
-	size_t *mapped)
+static int map_array(
+	struct bpf_map *map, uint64_t items, size_t item_size, void **memory, size_t *mapped)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t whole = (bpf_map__max_entries(map) * item_size + page - 1) / page * page;

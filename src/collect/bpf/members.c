@@ -13,8 +13,7 @@ static int take(void *context, const void *data, size_t size)
 
 	if (dump->count + more > dump->room) {
 		size_t room = (dump->count + more) * 2;
-		struct tally_thread *threads =
-			reallocarray(dump->threads, room, sizeof(*threads));
+		struct tally_thread *threads = reallocarray(dump->threads, room, sizeof(*threads));
 
 		if (!threads)
 			return -ENOMEM;
@@ -66,7 +65,7 @@ static void gather(struct member_dump *dump)
 static bool belongs(struct bpf_collector *c, const struct tally_thread *thread, uint32_t group)
 {
 	return sets_have(&c->sets, thread->set[DIM_TREE], group) ||
-		sets_have(&c->sets, thread->set[DIM_CGROUP], group);
+	       sets_have(&c->sets, thread->set[DIM_CGROUP], group);
 }
 
 static bool is_root(struct bpf_collector *c, const struct tally_thread *thread, uint32_t group)
@@ -98,14 +97,14 @@ static void show(struct bpf_collector *c, const struct tally_thread *thread, uin
 
 	memcpy(comm, thread->comm, sizeof(thread->comm));
 	visit(context, &(struct collect_member){
-		.pid = thread->tgid,
-		.parent = thread->parent,
-		.start_ns = (int64_t)thread->start_ns,
-		.comm = comm,
-		.why = why(c, thread, group),
-		.cpu_ns = (int64_t)thread->cpu_ns,
-		.rss_bytes = (int64_t)thread->rss_pages * sysconf(_SC_PAGESIZE),
-	});
+			       .pid = thread->tgid,
+			       .parent = thread->parent,
+			       .start_ns = (int64_t)thread->start_ns,
+			       .comm = comm,
+			       .why = why(c, thread, group),
+			       .cpu_ns = (int64_t)thread->cpu_ns,
+			       .rss_bytes = (int64_t)thread->rss_pages * sysconf(_SC_PAGESIZE),
+		       });
 }
 
 /* Many groups are asked for after one pass: they share one dump. */
@@ -121,8 +120,7 @@ static bool read_dump(struct bpf_collector *c)
 	return true;
 }
 
-void members_visit(
-	struct bpf_collector *c, uint32_t group, collect_member_fn *visit, void *context)
+void members_visit(struct bpf_collector *c, uint32_t group, collect_member_fn *visit, void *context)
 {
 	if (!read_dump(c))
 		return;

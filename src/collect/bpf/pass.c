@@ -98,7 +98,7 @@ static int64_t count_pending(const struct bpf_collector *c, uint32_t group)
 	for (uint32_t i = 1; i < c->sets.count; i++)
 		if (sets_have(&c->sets, i, group))
 			pending += __atomic_load_n(&c->shared[i].open, __ATOMIC_RELAXED) -
-				(int64_t)c->shared[i].seen;
+				   (int64_t)c->shared[i].seen;
 	return pending;
 }
 

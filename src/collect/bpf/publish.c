@@ -128,8 +128,8 @@ static int64_t state_letter(uint32_t state)
 	return "RSDTtXZP"[bits ? 32 - __builtin_clz(bits) : 0];
 }
 
-static void set_info(struct bpf_collector *c, struct group_state *group,
-	struct tally_sample *sample)
+static void set_info(
+	struct bpf_collector *c, struct group_state *group, struct tally_sample *sample)
 {
 	const struct tally_root *root = oldest_root(c, group);
 
@@ -165,8 +165,8 @@ static void publish(struct bpf_collector *c, uint32_t number)
 		tally_sample_clear(sample, TALLY_REASON_LIMIT);
 	} else {
 		set_figures(group, sample);
-		tally_sample_unset(sample, TALLY_PSS, c->pss ? TALLY_REASON_COLLECTOR
-							     : TALLY_REASON_NOT_ASKED);
+		tally_sample_unset(sample, TALLY_PSS,
+			c->pss ? TALLY_REASON_COLLECTOR : TALLY_REASON_NOT_ASKED);
 	}
 	set_info(c, group, sample);
 	for (size_t i = 0; i < ARRAY_SIZE(task_only); i++)

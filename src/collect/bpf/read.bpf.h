@@ -120,17 +120,17 @@ static long add_cpu(u32 cpu, struct pages *pages)
  * A memory counter has a common part and, since 6.2, one per CPU. The kind is a constant here and
  * not a variable, because the whole access is relocated as one.
  */
-#define READ_PAGES(mm, kind, pages)                                                          \
-	do {                                                                                 \
-		if (bpf_core_type_exists(struct mm_rss_stat)) {                              \
-			struct mm_struct___before_6_2 *_old = (void *)(mm);                  \
-			bpf_core_read(                                                       \
-				&(pages).count[kind], sizeof(s64), &_old->rss_stat.count[kind]); \
-		} else {                                                                     \
-			bpf_core_read(&(pages).parts[kind], sizeof(u64),                     \
-				&(mm)->rss_stat[kind].counters);                             \
-			(pages).count[kind] = (mm)->rss_stat[kind].count;                    \
-		}                                                                            \
+#define READ_PAGES(mm, kind, pages)                                                                \
+	do {                                                                                       \
+		if (bpf_core_type_exists(struct mm_rss_stat)) {                                    \
+			struct mm_struct___before_6_2 *_old = (void *)(mm);                        \
+			bpf_core_read(                                                             \
+				&(pages).count[kind], sizeof(s64), &_old->rss_stat.count[kind]);   \
+		} else {                                                                           \
+			bpf_core_read(&(pages).parts[kind], sizeof(u64),                           \
+				&(mm)->rss_stat[kind].counters);                                   \
+			(pages).count[kind] = (mm)->rss_stat[kind].count;                          \
+		}                                                                                  \
 	} while (0)
 
 inline_always u64 no_less_than_0(s64 value)

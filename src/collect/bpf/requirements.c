@@ -32,7 +32,7 @@ static bool have_capability(unsigned capability)
 static bool have_privilege(struct btf *types)
 {
 	return have_capability(CAP_SYS_ADMIN) ||
-		(have_capability(CAP_BPF) && have_capability(CAP_PERFMON));
+	       (have_capability(CAP_BPF) && have_capability(CAP_PERFMON));
 }
 
 static bool have_storage(struct btf *types)
@@ -85,12 +85,14 @@ static const struct {
 	{"the kernel's type information (/sys/kernel/btf/vmlinux)",
 		"a kernel built with CONFIG_DEBUG_INFO_BTF gives it", have_types, false},
 	{"the capabilities CAP_BPF and CAP_PERFMON",
-		"run as root, or grant both (CAP_SYS_ADMIN before Linux 5.8)", have_privilege, false},
+		"run as root, or grant both (CAP_SYS_ADMIN before Linux 5.8)", have_privilege,
+		false},
 	{"task storage for BPF programs", NEWER, have_storage, false},
 	{"the BPF task iterator", NEWER, have_iterator, true},
 	{"the tracepoint sched_process_fork for BPF", NEWER, have_fork, true},
 	{"the tracepoint sched_switch for BPF", NEWER, have_switch, true},
-	{"the tracepoint cgroup_attach_task for BPF", NEWER " and CONFIG_CGROUPS", have_attach, true},
+	{"the tracepoint cgroup_attach_task for BPF", NEWER " and CONFIG_CGROUPS", have_attach,
+		true},
 };
 
 int bpf_probe(struct tally_error *err)

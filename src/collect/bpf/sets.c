@@ -101,8 +101,8 @@ uint32_t sets_unite(const struct set_table *table, uint32_t a, uint32_t b, uint3
 	uint32_t i = 0, j = 0, count = 0;
 
 	while (i < one->count || j < other->count) {
-		bool first = j == other->count ||
-			(i < one->count && one->groups[i] <= other->groups[j]);
+		bool first =
+			j == other->count || (i < one->count && one->groups[i] <= other->groups[j]);
 
 		if (first && j < other->count && one->groups[i] == other->groups[j])
 			j++;

@@ -21,10 +21,10 @@ struct set {
 
 struct set_table {
 	struct set *items; /**< Indexed by number. */
-	uint32_t count;    /**< Numbers ever used, the empty set included. */
-	uint32_t room;     /**< Length of items. */
-	uint32_t limit;    /**< Most there may be. */
-	uint32_t free;     /**< No unused number is below. */
+	uint32_t count;	   /**< Numbers ever used, the empty set included. */
+	uint32_t room;	   /**< Length of items. */
+	uint32_t limit;	   /**< Most there may be. */
+	uint32_t free;	   /**< No unused number is below. */
 };
 
 /** @limit Numbers there may be, the empty set included. @return 0 or -ENOMEM. */
@@ -47,8 +47,7 @@ int sets_make(struct set_table *table, const uint32_t *groups, uint32_t count, u
 bool sets_have(const struct set_table *table, uint32_t set, uint32_t group);
 
 /** Groups of a set and of another, and of the other alone, ascending; room for both is needed. */
-uint32_t sets_unite(
-	const struct set_table *table, uint32_t a, uint32_t b, uint32_t *all);
+uint32_t sets_unite(const struct set_table *table, uint32_t a, uint32_t b, uint32_t *all);
 uint32_t sets_rest(const struct set_table *table, uint32_t a, uint32_t b, uint32_t *rest);
 
 /** Take a group out of all sets. */

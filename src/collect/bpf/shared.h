@@ -15,22 +15,22 @@
 /* How a thread came to a set. */
 #define DIM_TREE   0
 #define DIM_CGROUP 1
-#define DIMS       2
+#define DIMS	   2
 
 /* Counters of a thread that its mark remembers as reported. COUNT_CPU is user and system. */
-#define COUNT_CPU         0
-#define COUNT_SYSTEM      1
-#define COUNT_WAIT        2
-#define COUNT_READ        3
-#define COUNT_WRITE       4
-#define COUNT_MINOR       5
-#define COUNT_MAJOR       6
-#define COUNT_VOLUNTARY   7
+#define COUNT_CPU	  0
+#define COUNT_SYSTEM	  1
+#define COUNT_WAIT	  2
+#define COUNT_READ	  3
+#define COUNT_WRITE	  4
+#define COUNT_MINOR	  5
+#define COUNT_MAJOR	  6
+#define COUNT_VOLUNTARY	  7
 #define COUNT_INVOLUNTARY 8
-#define COUNTS_REPORTED   9
+#define COUNTS_REPORTED	  9
 /* Of a set only. */
 #define COUNT_STARTED 9
-#define COUNTS        10
+#define COUNTS	      10
 
 /* Levels of a set, summed anew by each pass. Memory in pages. */
 #define LEVEL_RSS     0
@@ -40,7 +40,7 @@
 #define LEVEL_PIDS    4
 #define LEVEL_THREADS 5
 #define LEVEL_FDS     6
-#define LEVELS        7
+#define LEVELS	      7
 
 /* Flags of a mark. */
 #define MARK_LEADER 0x1 /* leads its process: its levels count */
@@ -68,28 +68,28 @@
 /* The mark of a thread, in its task storage. The first 56 bytes share a cache line with the
  * storage's own header: an idle thread is done with them. */
 struct tally_mark {
-	__u64 seen_ns;   /* sum_exec_runtime at the last pass: unmoved means idle */
+	__u64 seen_ns; /* sum_exec_runtime at the last pass: unmoved means idle */
 	__u32 set[DIMS];
-	__u32 root;      /* token of the root it is, or 0 */
+	__u32 root; /* token of the root it is, or 0 */
 	__u8 flags, turn;
 	__u16 refreshed; /* pass in which its levels were last read */
 	__u64 virtual_pages;
 	__u32 rss_pages, shared_pages, swap_pages, threads, fds;
-	__u32 done;      /* the thread has run for the last time, and all of it is reported */
+	__u32 done; /* the thread has run for the last time, and all of it is reported */
 	__u64 reported[COUNTS_REPORTED];
 	__u32 claimed;
-	__u32 run;       /* adoption run in which it came to its tree's set */
+	__u32 run; /* adoption run in which it came to its tree's set */
 };
 
 /* Totals of a set; one page holds 25. */
 struct tally_set {
 	__s64 count[COUNTS]; /* never reset while the set is in use */
 	__s64 level[LEVELS]; /* reset by user space before a pass, written by the iterator only */
-	__s64 open;          /* marks of threads that may still use something */
-	__u32 seen;          /* those of them that this pass has met */
-	__u32 met;           /* some mark with it was met since user space looked */
-	__u32 cut;           /* in this pass: not all descriptors of its members were counted */
-	__u32 dead;          /* all its groups are gone: not inherited any more */
+	__s64 open;	     /* marks of threads that may still use something */
+	__u32 seen;	     /* those of them that this pass has met */
+	__u32 met;	     /* some mark with it was met since user space looked */
+	__u32 cut;	     /* in this pass: not all descriptors of its members were counted */
+	__u32 dead;	     /* all its groups are gone: not inherited any more */
 };
 
 /* A root pid, for its niceness and state. Valid while `token` is that of the mark. */
@@ -137,26 +137,26 @@ struct tally_stray {
 /* Written by user space before a pass. */
 struct tally_config {
 	__u32 pass;
-	__u32 adopt;      /* look at strangers too: their parents, leaders, requests */
-	__u32 repair;     /* a child was not marked: adopt unmarked children of marked parents */
-	__u32 run;        /* adoption run under way */
-	__u32 cgroups;    /* some cgroup is registered */
-	__u32 check;      /* compare every thread's cgroup with its mark */
+	__u32 adopt;	  /* look at strangers too: their parents, leaders, requests */
+	__u32 repair;	  /* a child was not marked: adopt unmarked children of marked parents */
+	__u32 run;	  /* adoption run under way */
+	__u32 cgroups;	  /* some cgroup is registered */
+	__u32 check;	  /* compare every thread's cgroup with its mark */
 	__u32 generation; /* of the registered cgroups */
-	__u32 level;      /* depth of our pid namespace */
+	__u32 level;	  /* depth of our pid namespace */
 };
 
 /* Written by the kernel program. */
 struct tally_news {
-	__u32 changed;   /* marks made or moved in this pass */
-	__u32 wanted;    /* unions that user space has to make */
-	__u32 moved;     /* tasks moved between cgroups since the last check */
-	__u32 members;   /* processes counted in this pass */
+	__u32 changed;	 /* marks made or moved in this pass */
+	__u32 wanted;	 /* unions that user space has to make */
+	__u32 moved;	 /* tasks moved between cgroups since the last check */
+	__u32 members;	 /* processes counted in this pass */
 	__u32 strangers; /* processes without a mark, counted when adopting or checking */
-	__u32 visited;   /* threads, all */
-	__u64 missed;    /* threads that could not be marked when forked, and wait as strays */
-	__u64 lost;      /* those for which there was no room either */
-	__u64 strays;    /* strays waiting now */
+	__u32 visited;	 /* threads, all */
+	__u64 missed;	 /* threads that could not be marked when forked, and wait as strays */
+	__u64 lost;	 /* those for which there was no room either */
+	__u64 strays;	 /* strays waiting now */
 	__u64 unions_full;
 };
 
