@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,20 @@ void stored_close(struct stored *stored)
 	stored->history = history_close(stored->history);
 }
 
+/* Keep the ids that have samples: what was pruned leaves its name behind. */
+static void leave_out_empty(struct stored *stored, struct history_ids *ids)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ids->count; i++) {
+		if (history_find(stored->history, ids->at[i]))
+			ids->at[kept++] = ids->at[i];
+		else
+			free(ids->at[i]);
+	}
+	ids->count = kept;
+}
+
 /* "a, b, c and 12 more" */
 static void name_some(const struct history_ids *ids, char *out, size_t size)
 {
@@ -71,8 +86,9 @@ static int no_such_task(struct stored *stored, const char *word, struct tally_er
 	char some[400] = "";
 	int r = history_ids(stored->history, &ids, err);
 
+	leave_out_empty(stored, &ids);
 	if (r == 0 && ids.count == 0)
-		r = tally_refuse(err, -ENOENT, "store %s has no task at all", stored->path);
+		r = tally_refuse(err, -ENOENT, "store %s has no samples of any task", stored->path);
 	name_some(&ids, some, sizeof(some));
 	history_ids_done(&ids);
 	return r < 0 ? r
