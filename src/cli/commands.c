@@ -8,6 +8,8 @@ const struct command *const commands[] = {
 	&command_run,
 	&command_observe,
 	&command_show,
+	&command_history,
+	&command_store,
 	&command_status,
 	&command_doctor,
 	&command_help,
