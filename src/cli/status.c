@@ -22,7 +22,7 @@ static const struct option_row options[] = {
 		"socket of the observer (default: where `tally observe` has it)"},
 	{"json", 'j', OPTION_FLAG, NULL, offsetof(struct status_options, json),
 		"write JSON instead of text"},
-	{NULL},
+	{.name = NULL},
 };
 
 static double number(const json_t *status, const char *group, const char *key)
