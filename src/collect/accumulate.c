@@ -121,14 +121,21 @@ static void absorb(struct cohort *cohort, int64_t growth[COUNT_REAPED])
 		cohort->total[i] = share_of(cohort->total[i], missing, faults);
 }
 
-void account_vanish(struct account *account, const struct usage *usage,
-	const int64_t growth[COUNT_REAPED], struct account *parent, int64_t lost[COUNT_ALL])
+static void absorb_all(struct account *account, const int64_t growth[COUNT_REAPED])
 {
 	int64_t left[COUNT_REAPED];
 
 	memcpy(left, growth, sizeof(left));
-	absorb(&account->old, left);
-	absorb(&account->fresh, left);
+	if (account->old.any)
+		absorb(&account->old, left);
+	if (account->fresh.any)
+		absorb(&account->fresh, left);
+}
+
+void account_vanish(struct account *account, const struct usage *usage,
+	const int64_t growth[COUNT_REAPED], struct account *parent, int64_t lost[COUNT_ALL])
+{
+	absorb_all(account, growth);
 	if (!parent) {
 		lose(account, usage, lost);
 		return;
@@ -146,25 +153,24 @@ void account_vanish(struct account *account, const struct usage *usage,
 	}
 }
 
+static void limit_due(struct account *account, enum count count, int64_t most)
+{
+	account->due[count] = at_most(account->due[count], at_least(most, 0));
+}
+
 void account_settle(
 	struct account *account, const int64_t growth[COUNT_REAPED], int64_t lost[COUNT_ALL])
 {
-	int64_t left[COUNT_REAPED];
+	int64_t read_bytes = account->fresh.total[COUNT_READ];
+	int64_t write_bytes = account->fresh.total[COUNT_WRITE];
 
-	memcpy(left, growth, sizeof(left));
-	if (account->old.any) {
-		absorb(&account->old, left);
-		for (int i = 0; i < COUNT_REAPED; i++)
-			lost[i] += account->old.total[i];
-	}
-	int64_t before[COUNT_REAPED];
-	memcpy(before, account->fresh.total, sizeof(before));
-	if (account->fresh.any)
-		absorb(&account->fresh, left);
+	absorb_all(account, growth);
+	for (int i = 0; i < COUNT_REAPED; i++)
+		lost[i] += account->old.total[i];
 	memcpy(account->due, account->fresh.total, sizeof(account->due));
 	/* The parent's I/O may hold that of a child which its faults do not hold yet. */
-	for (int i = COUNT_READ; i <= COUNT_WRITE; i++)
-		account->due[i] = at_most(account->due[i], at_least(before[i] - left[i], 0));
+	limit_due(account, COUNT_READ, read_bytes - growth[COUNT_READ]);
+	limit_due(account, COUNT_WRITE, write_bytes - growth[COUNT_WRITE]);
 	account->old = account->fresh;
 	account->fresh = (struct cohort){0};
 }

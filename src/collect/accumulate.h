@@ -12,13 +12,14 @@
  * base  is what a member's figures held at its adoption and that is not the group's: the children
  *       a process had reaped before it was watched, or all it did before it moved into a cgroup.
  * due   is kept with the parent of the vanished, as a cohort: those that were found missing in
- *       one pass. The growth of the parent's figures for children between the pass before and this
- *       one is taken off it; once more at the next pass, for a child may be reaped after its
- *       parent was read and before it was looked for itself; what then is left has been reaped by
- *       nobody (SIGCHLD ignored) and is lost. Children nobody ever saw are in the growth alone.
+ *       one pass. The growth of the parent's figures for children since the pass before is taken
+ *       off it; once more at the next pass, for a child may be reaped after its parent was read
+ *       and before it was looked for itself. What then is left has been reaped by nobody (SIGCHLD
+ *       ignored) and is lost. Children nobody ever saw are in the growth alone.
  *
  * Because due is a difference and not a decision, the total neither falls nor doubles however the
- * reads and the reaping interleave, provided that parents are read before their children.
+ * reads and the reaping interleave, provided that parents are read before their children, and that a
+ * child in state X is taken as vanished: it has been added to its parent, and is still to be seen.
  *
  * Figures of CPU time are kept twice: exact (nanoseconds where the kernel gives them) and as the
  * kernel shows them to parents (in ticks of 10 ms, rounded down). Page faults are exact in both
@@ -112,7 +113,8 @@ void account_vanish(struct account *account, const struct usage *usage,
 
 /**
  * Settle a member's cohorts against the growth of its figures. Once per pass, after all members
- * were read and the vanished handed over; `fresh` becomes `old`.
+ * were read and the vanished handed over; `fresh` becomes `old`. Needed only when somebody
+ * is pending.
  *
  * @growth  Of usage.reaped[] since the pass before.
  * @lost    Added to: COUNT_ALL values.
@@ -138,7 +140,7 @@ void account_leave(struct account *account, const struct usage *usage, int64_t l
 /** What a member gives to its group's total in one counter. */
 int64_t account_share(const struct account *account, const struct usage *usage, enum count count);
 
-/** Whether account_settle() has anything to do. */
+/** Whether somebody who vanished is not settled yet. */
 static inline bool account_pending(const struct account *account)
 {
 	return account->fresh.any || account->old.any;

@@ -138,12 +138,14 @@ struct membership *member_join(
 	return membership;
 }
 
-void member_link(struct members *members, struct member *member)
+void member_link(struct members *members, struct member *member, bool living)
 {
 	struct pid_entry *entry = pid_table_find(&members->table, member->parent_pid);
 	struct member *parent = entry ? entry->member : NULL;
 
-	member->parent = parent && !parent->gone && parent != member ? parent : NULL;
+	if (parent == member || (parent && parent->gone && living))
+		parent = NULL;
+	member->parent = parent;
 	member->linked = true;
 }
 
@@ -222,7 +224,7 @@ int members_reorder(struct members *members, uint32_t pass)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < members->count; i++)
-		member_link(members, members->order[i]);
+		member_link(members, members->order[i], false);
 	for (size_t i = 0; i < members->count; i++)
 		place(members->order[i], pass, members->spare + members->spare_capacity,
 			members->count, members->spare, &count);

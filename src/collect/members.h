@@ -87,6 +87,7 @@ struct member {
 	bool unproven;		 /**< fd was opened and its owner not confirmed by stat yet. */
 	bool grew;		 /**< `growth` is not all zero. */
 	bool unset;		 /**< One of its memberships is. */
+	bool pending;		 /**< It may have reaped a member that vanished in the last pass. */
 	bool threads_owed;	 /**< Its threads are due. */
 	bool accounted;		 /**< It is gone, and its groups know. */
 	bool denied;		 /**< No descriptor was left for it. */
@@ -138,8 +139,8 @@ struct membership *member_in(const struct member *member, uint32_t group);
 struct membership *member_join(
 	struct members *members, struct member *member, uint32_t group, enum why why);
 
-/** Find its parent among the members. */
-void member_link(struct members *members, struct member *member);
+/** Find its parent among the members; with `living`, only one that is not gone. */
+void member_link(struct members *members, struct member *member, bool living);
 
 /** Take a member out of a group; its membership must not be in the group's list any more. */
 void member_leave(struct members *members, struct member *member, uint32_t group);

@@ -38,9 +38,11 @@ int pid_table_reserve(struct pid_table *table, size_t more)
 	size_t capacity = table->capacity ? table->capacity : LEAST_CAPACITY;
 	struct pid_table wider = {.count = table->count};
 
-	/* At most half full: probes stay short. */
+	/* At most half full: probes stay short. Much emptier after a flood: it gives memory back. */
 	while (capacity < (table->count + more) * 2)
 		capacity *= 2;
+	while (capacity > LEAST_CAPACITY && capacity > (table->count + more) * 32)
+		capacity /= 2;
 	if (capacity == table->capacity)
 		return 0;
 	wider.capacity = capacity;

@@ -36,7 +36,7 @@ void pid_table_done(struct pid_table *table);
 
 /**
  * Make room for more entries, so that the next `more` calls of pid_table_add() succeed and move
- * nothing.
+ * nothing. Gives memory back that a flood of processes took.
  *
  * @return  0 or -ENOMEM. Moves entries: pointers to them are void afterwards.
  */

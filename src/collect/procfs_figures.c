@@ -51,6 +51,7 @@ static void set_reaped(struct member *member, enum count count, int64_t now)
 	member->grew = true;
 }
 
+/* A process that is just being released shows zeroes: what was read before is not less true. */
 static void apply_cpu(struct procfs *procfs, struct member *member, const struct proc_stat *stat)
 {
 	int64_t tick_ns = procfs->root.tick_ns;
@@ -58,9 +59,12 @@ static void apply_cpu(struct procfs *procfs, struct member *member, const struct
 		times(stat->user_ticks, tick_ns), times(stat->system_ticks, tick_ns)};
 	int64_t children[COUNT_MODES] = {times(stat->children_user_ticks, tick_ns),
 		times(stat->children_system_ticks, tick_ns)};
+	int64_t now[COUNT_MODES];
 
 	cpu_split(member->run_ns > member->run_ns_all ? member->run_ns : member->run_ns_all, own,
-		member->cpu_ns);
+		now);
+	if (now[0] + now[1] >= member->cpu_ns[0] + member->cpu_ns[1])
+		memcpy(member->cpu_ns, now, sizeof(now));
 	for (int mode = 0; mode < COUNT_MODES; mode++) {
 		set_reaped(member, mode, children[mode]);
 		member->usage.total[mode] = sum(member->cpu_ns[mode], member->usage.reaped[mode]);
@@ -92,7 +96,7 @@ static void apply_parent(struct member *member, pid_t parent)
 
 void procfs_apply_stat(struct procfs *procfs, struct member *member, const struct proc_stat *stat)
 {
-	bool ended = stat->state == 'Z' || stat->state == 'X';
+	bool ended = stat->state == 'Z';
 
 	apply_parent(member, stat->parent);
 	apply_cpu(procfs, member, stat);

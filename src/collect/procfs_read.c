@@ -138,7 +138,8 @@ static enum outcome check_stat(struct procfs *procfs, struct member *member)
 		return IDLE;
 	if (!proc_parse_stat(procfs->root.text, (size_t)length, &stat))
 		return IDLE;
-	if (stat.start_ticks != member->start_ticks || stat.pid != member->pid)
+	/* X: its parent has just reaped it. */
+	if (stat.start_ticks != member->start_ticks || stat.pid != member->pid || stat.state == 'X')
 		return VANISHED;
 	member->stat_hash = hash;
 	member->unproven = false;
@@ -173,16 +174,26 @@ static bool is_turn(const struct procfs *procfs, size_t index)
 	return (index + count - procfs->turn % count) % count < procfs->turns;
 }
 
+/*
+ * The schedstat of a process that is on a CPU now is as old as the last tick of the clock: who may
+ * have reaped a member is asked for its stat, whatever its schedstat says. So is a zombie, for it
+ * does not run any more while it is reaped.
+ */
+static bool has_to_read_stat(const struct member *member)
+{
+	bool reparented = member->parent && member->parent->gone;
+	bool zombie = member->threads == 0;
+
+	return reparented || zombie || member->pending || member->unproven;
+}
+
 static enum outcome check(struct procfs *procfs, struct member *member, bool turn)
 {
 	bool quick = member->fd >= 0 && member->quick;
-	bool reparented = member->parent && member->parent->gone;
 	enum outcome outcome = quick ? check_schedstat(procfs, member) : BUSY;
 
-	if (outcome == VANISHED)
-		return VANISHED;
-	if (outcome == IDLE && !turn && !reparented && !member->unproven && member->known)
-		return IDLE;
+	if (outcome == VANISHED || (outcome == IDLE && !turn && !has_to_read_stat(member)))
+		return outcome;
 	enum outcome stat = check_stat(procfs, member);
 	return stat == VANISHED || !quick ? stat : outcome;
 }
@@ -193,6 +204,7 @@ static void refresh(struct procfs *procfs, struct member *member, size_t index)
 
 	keep_fd(procfs, member);
 	enum outcome outcome = check(procfs, member, turn);
+	member->pending = false;
 	if (outcome == IDLE && !turn && !member->owed && member->detailed)
 		return;
 	procfs_mark_dirty(procfs, member);
@@ -206,13 +218,15 @@ static void refresh(struct procfs *procfs, struct member *member, size_t index)
 		member->threads_owed = true;
 }
 
-/* Members found gone while they were looked at are dirty too: their groups have to know. */
+/* Whoever vanishes, now or while it was looked at, has to be linked: its parent may have reaped it. */
 static void read_member(struct procfs *procfs, struct member *member, size_t index)
 {
 	if (member->grew) {
 		memset(member->growth, 0, sizeof(member->growth));
 		member->grew = false;
 	}
+	if (!member->linked)
+		member_link(&procfs->members, member, false);
 	if (!member->gone && procfs_is_seen(procfs, member->seen))
 		refresh(procfs, member, index);
 	else
@@ -224,7 +238,7 @@ static void read_member(struct procfs *procfs, struct member *member, size_t ind
 	if (member->unset)
 		procfs_set_bases(member);
 	if (!member->linked || (member->parent && member->parent->gone))
-		member_link(&procfs->members, member);
+		member_link(&procfs->members, member, true);
 }
 
 static void begin(struct procfs *procfs)

@@ -44,8 +44,8 @@ static bool is_alive(struct procfs *procfs, const struct member *member)
 	       stat.start_ticks == member->start_ticks;
 }
 
-/* Which of its descendants have ended? Parents come first in the order. */
-static void find_vanished_below(struct procfs *procfs, struct member *member)
+/* Who below somebody who is gone has ended too? Parents come first in the order. */
+static void find_vanished_below(struct procfs *procfs)
 {
 	for (size_t i = 0; i < procfs->members.count; i++) {
 		struct member *below = procfs->members.order[i];
@@ -63,9 +63,10 @@ static void reap_member(
 {
 	int64_t growth[COUNT_REAPED];
 
-	procfs_mark_gone(procfs, member);
-	member->accounted = true;
-	find_vanished_below(procfs, member);
+	/* Its account is open for what ended below it, and closed after that. */
+	member->gone = true;
+	find_vanished_below(procfs);
+	member->gone = false;
 	procfs_account_for_vanished(procfs);
 	for (int i = 0; i < COUNT_REAPED; i++)
 		growth[i] =
@@ -75,6 +76,8 @@ static void reap_member(
 			&m->account, &member->usage, totals, growth, procfs->groups[m->group].lost);
 		procfs->groups[m->group].dirty = true;
 	}
+	procfs_mark_gone(procfs, member);
+	member->accounted = true;
 }
 
 static struct ghost *find_ghost(struct procfs *procfs, uint32_t group, pid_t pid)

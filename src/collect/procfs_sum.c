@@ -193,10 +193,11 @@ static void add_member(struct procfs *procfs, uint32_t number, struct membership
 {
 	struct tally_sample *sample = &procfs->collector.groups[number];
 	struct group *group = &procfs->groups[number];
-	const struct member *member = m->member;
+	struct member *member = m->member;
 
 	if (account_pending(&m->account))
 		account_settle(&m->account, member->growth, group->lost);
+	member->pending |= account_pending(&m->account);
 	*ret_pending |= account_pending(&m->account);
 	if (m->left)
 		return;

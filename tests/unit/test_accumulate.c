@@ -277,6 +277,8 @@ static void switches_of_dead_children_are_in_wait4_too(void **state)
 
 struct process {
 	bool alive, ended, followed, vanished;
+	bool lingers; /* Reaped, and not out of /proc yet: state X. */
+	bool missed;  /* By the read of this pass. */
 	int parent;   /* -1: init, which is in no group. */
 	bool ignores; /* Its children are not reaped by it. */
 	int64_t user_ns, system_ns, faults, io;
@@ -292,7 +294,8 @@ struct world {
 	int count;
 	int64_t truth[COUNT_READ]; /* All that its processes ever consumed. */
 	int64_t lost[COUNT_ALL];
-	bool calm; /* Nothing happens by itself. */
+	bool calm;    /* Nothing happens by itself. */
+	bool passing; /* A pass is under way. */
 	unsigned seed;
 };
 
@@ -329,7 +332,8 @@ static void reap(struct world *world, int number)
 	struct process *p = &world->process[number];
 	struct process *parent = p->parent < 0 ? NULL : &world->process[p->parent];
 
-	p->alive = p->ended = false;
+	p->alive = p->lingers = world->passing && !below(world, 3);
+	p->ended = false;
 	if (!parent || parent->ignores)
 		return;
 	parent->children_user_ns += p->user_ns + p->children_user_ns;
@@ -347,7 +351,7 @@ static void end(struct world *world, int number)
 	for (int i = 0; i < world->count; i++) {
 		struct process *child = &world->process[i];
 
-		if (!child->alive || child->parent != number)
+		if (!child->alive || child->lingers || child->parent != number)
 			continue;
 		child->parent = -1;
 		if (child->ended)
@@ -362,7 +366,7 @@ static void happen(struct world *world)
 	int number = below(world, world->count);
 	struct process *p = &world->process[number];
 
-	if (!p->alive || world->calm)
+	if (!p->alive || p->lingers || world->calm)
 		return;
 	if (p->ended) {
 		if (below(world, 2))
@@ -408,6 +412,7 @@ static void pass(struct world *world)
 {
 	bool listed[PROCESSES];
 
+	world->passing = true;
 	for (int i = 0; i < world->count; i++) {
 		listed[i] = world->process[i].alive;
 		world->process[i].followed |= listed[i];
@@ -420,14 +425,15 @@ static void pass(struct world *world)
 		if (!below(world, 2))
 			happen(world);
 		memset(p->growth, 0, sizeof(p->growth));
-		if (p->followed && !p->vanished && p->alive)
+		if (p->followed && !p->vanished && p->alive && !p->lingers)
 			read_one(p);
+		p->missed = !p->alive || p->lingers;
 	}
 	for (int i = world->count - 1; i >= 0; i--) {
 		struct process *p = &world->process[i];
 		struct process *parent = p->parent < 0 ? NULL : &world->process[p->parent];
 
-		if (!p->followed || p->vanished || p->alive)
+		if (!p->followed || p->vanished || !p->missed)
 			continue;
 		p->vanished = true;
 		account_vanish(&p->account, &p->usage, p->growth,
@@ -438,7 +444,10 @@ static void pass(struct world *world)
 
 		if (p->followed && !p->vanished)
 			account_settle(&p->account, p->growth, world->lost);
+		if (p->lingers)
+			p->alive = p->lingers = false;
 	}
+	world->passing = false;
 }
 
 static int64_t total_of(const struct world *world, int count)
