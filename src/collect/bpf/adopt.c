@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -33,11 +34,11 @@ static bool parse_start(const char *text, size_t length, int64_t *ret_ns)
 	return true;
 }
 
-static int read_start(pid_t pid, int64_t *ret_ns)
+static int read_start(const char *procfs, pid_t pid, int64_t *ret_ns)
 {
-	char path[32], text[1024];
+	char path[PATH_MAX], text[1024];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	snprintf(path, sizeof(path), "%s/%d/stat", procfs, pid);
 	ssize_t length = file_read_at(AT_FDCWD, path, text, sizeof(text));
 	if (length < 0)
 		return length == -ENOENT ? -ESRCH : (int)length;
@@ -48,8 +49,8 @@ static int read_start(pid_t pid, int64_t *ret_ns)
  * Open a root by its pid and check that it is the one meant. The descriptor holds on to that one:
  * what is done through it later fails if it has gone, whoever has its number then.
  */
-static int open_root(
-	const struct collect_root *root, int *ret_fd, int64_t *ret_start, struct tally_error *err)
+static int open_root(const char *procfs, const struct collect_root *root, int *ret_fd,
+	int64_t *ret_start, struct tally_error *err)
 {
 	CLEANUP_CLOSE int fd = (int)syscall(SYS_pidfd_open, root->pid, 0);
 
@@ -57,7 +58,7 @@ static int open_root(
 		return tally_fail(err, -ESRCH, "pid %d", root->pid);
 	if (fd < 0)
 		return tally_fail(err, -errno, "cannot open pid %d", root->pid);
-	int r = read_start(root->pid, ret_start);
+	int r = read_start(procfs, root->pid, ret_start);
 	if (r < 0)
 		return tally_fail(err, r, "pid %d", root->pid);
 	int64_t off = *ret_start - root->start_ns;
@@ -105,7 +106,7 @@ static int mark_root(struct bpf_collector *c, int fd, uint32_t set, uint32_t tok
 		.root = token,
 		.flags = MARK_LEADER | MARK_NEW,
 		.turn = (uint8_t)pid,
-		.run = c->config->run + 1,
+		.run = c->config->run,
 		.claimed = 1,
 	};
 	struct tally_request request = {set, token};
@@ -125,7 +126,7 @@ int adopt_pid(struct bpf_collector *c, uint32_t group, const struct collect_root
 	int64_t start = 0;
 	uint32_t slot;
 
-	int r = open_root(root, &fd, &start, err);
+	int r = open_root(c->procfs, root, &fd, &start, err);
 	if (r < 0)
 		return r;
 	r = add_slot(c, state, root->pid, start, &slot);
@@ -135,6 +136,9 @@ int adopt_pid(struct bpf_collector *c, uint32_t group, const struct collect_root
 	if (r < 0)
 		return tally_fail(err, r, "cannot follow pid %d", root->pid);
 
+	if (!c->adopt)
+		c->config->run++;
+	c->adopt = true;
 	uint32_t token = c->roots.slots[slot].token;
 	c->roots.shared[slot] = (struct tally_root){.token = token};
 	r = mark_root(c, fd, state->set, token, root->pid);
@@ -143,7 +147,6 @@ int adopt_pid(struct bpf_collector *c, uint32_t group, const struct collect_root
 		roots_drop(&c->roots, slot);
 		return tally_fail(err, r, "cannot mark pid %d", root->pid);
 	}
-	c->adopt = true;
 	return 0;
 }
 
@@ -198,12 +201,27 @@ static int answer(struct bpf_collector *c, const struct tally_pair *pair)
 	return bpf_map_update_elem(c->unions, pair, &answer, BPF_ANY) < 0 ? -errno : 0;
 }
 
+/* The unions are a memory of answers: when it is full, it begins anew. */
+static void forget_all_unions(struct bpf_collector *c)
+{
+	struct tally_pair pair;
+
+	while (bpf_map_get_next_key(c->unions, NULL, &pair) == 0)
+		if (bpf_map_delete_elem(c->unions, &pair) < 0)
+			return;
+}
+
 unsigned adopt_unions(struct bpf_collector *c)
 {
 	struct tally_pair pair, at, *before = NULL;
 	struct tally_union value;
 	unsigned answered = 0;
 
+	if (c->news->unions_full) {
+		c->news->unions_full = 0;
+		forget_all_unions(c);
+		return 1;
+	}
 	while (bpf_map_get_next_key(c->unions, before, &pair) == 0) {
 		at = pair;
 		before = &at;

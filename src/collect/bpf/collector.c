@@ -57,6 +57,7 @@ int bpf_open_limited(const struct collect_options *options, const struct bpf_lim
 	if (!c)
 		return tally_fail(err, -ENOMEM, "cannot open the BPF collector");
 	c->log = options->log;
+	c->procfs = options->procfs ? options->procfs : "/proc";
 	c->pss = options->pss;
 	int r = init(c, limits, err);
 	if (r < 0) {
@@ -164,7 +165,7 @@ static void status(struct collector *collector, struct collect_status *ret)
 
 	ret->pids = c->news->members;
 	ret->strangers = c->news->strangers;
-	ret->limited = c->limited + c->news->lost + c->news->unions_full;
+	ret->limited = c->limited + c->news->lost;
 }
 
 const struct collector_ops collector_bpf = {

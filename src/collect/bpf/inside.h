@@ -87,6 +87,7 @@ struct member_dump {
 struct bpf_collector {
 	struct collector base;
 	const struct log *log;
+	const char *procfs;
 	struct tally_bpf *skeleton;
 	struct tally_config *config; /**< Shared with the kernel program. */
 	struct tally_news *news;
@@ -101,12 +102,14 @@ struct bpf_collector {
 	struct group_state *groups;
 	uint32_t group_room;
 
-	bool pss;	  /**< Was asked for. */
-	bool adopt;	  /**< The next pass has to look for members. */
-	bool check;	  /**< … to look at cgroups. */
-	uint64_t lost;	  /**< news->lost when it was last dealt with. */
-	uint64_t limited; /**< Limits of ours that bit. */
-	int64_t swept_ns; /**< When sets were last looked through. */
+	bool pss;		/**< Was asked for. */
+	bool adopt;		/**< The next pass has to look for members. */
+	bool check;		/**< … to look at cgroups. */
+	uint32_t moved;		/**< news->moved when it was last dealt with. */
+	uint64_t lost;		/**< news->lost, in the same way. */
+	uint64_t limited;	/**< Limits of ours that bit. */
+	char buffer[32 * 1024]; /**< For what iterators write. */
+	int64_t swept_ns;	/**< When sets were last looked through. */
 };
 
 /* requirements.c */

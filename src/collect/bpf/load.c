@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -37,10 +38,12 @@ static void print_to(const struct log *log)
 }
 
 /* Depth of our pid namespace: /proc/self/status has one number per level in "NSpid:". */
-static uint32_t namespace_level(void)
+static uint32_t namespace_level(const char *procfs)
 {
-	char text[8192];
-	ssize_t length = file_read_at(AT_FDCWD, "/proc/self/status", text, sizeof(text));
+	char path[PATH_MAX], text[8192];
+
+	snprintf(path, sizeof(path), "%s/self/status", procfs);
+	ssize_t length = file_read_at(AT_FDCWD, path, text, sizeof(text));
 	struct cursor all = cursor_of(text, length > 0 ? (size_t)length : 0), line;
 	uint32_t level = 0;
 	uint64_t pid;
@@ -52,21 +55,21 @@ static uint32_t namespace_level(void)
 	return level ? level - 1 : 0;
 }
 
-static int run(const struct bpf_link *link, bpf_take_fn *take, void *context)
+static int run(
+	struct bpf_collector *c, const struct bpf_link *link, bpf_take_fn *take, void *context)
 {
-	static _Thread_local char buffer[32 * 1024];
 	CLEANUP_CLOSE int fd = bpf_iter_create(bpf_link__fd(link));
 
 	if (fd < 0)
 		return -errno;
 	for (;;) {
-		ssize_t size = read(fd, buffer, sizeof(buffer));
+		ssize_t size = read(fd, c->buffer, sizeof(c->buffer));
 
 		if (size == 0)
 			return 0;
 		if (size < 0 && errno != EAGAIN && errno != EINTR)
 			return -errno;
-		int r = size > 0 && take ? take(context, buffer, (size_t)size) : 0;
+		int r = size > 0 && take ? take(context, c->buffer, (size_t)size) : 0;
 		if (r < 0)
 			return r;
 	}
@@ -74,17 +77,18 @@ static int run(const struct bpf_link *link, bpf_take_fn *take, void *context)
 
 int bpf_run_pass(struct bpf_collector *c)
 {
-	return run(c->skeleton->links.tally_pass, NULL, NULL);
+	return run(c, c->skeleton->links.tally_pass, NULL, NULL);
 }
 
 int bpf_run_dump(struct bpf_collector *c, bpf_take_fn *take, void *context)
 {
-	return run(c->skeleton->links.tally_dump, take, context);
+	return run(c, c->skeleton->links.tally_dump, take, context);
 }
 
 /* Where each CPU's own data lie; without it memory counters are read as /proc did before 6.17. */
-static void find_cpus(struct tally_bpf *skeleton)
+static void find_cpus(struct bpf_collector *c)
 {
+	struct tally_bpf *skeleton = c->skeleton;
 	struct bpf_map_info info = {0};
 	__u32 size = sizeof(info);
 
@@ -94,7 +98,7 @@ static void find_cpus(struct tally_bpf *skeleton)
 	skeleton->bss->probe_id = info.id;
 	struct bpf_link *link = bpf_program__attach_iter(skeleton->progs.tally_cpus, NULL);
 	if (link)
-		run(link, NULL, NULL);
+		run(c, link, NULL, NULL);
 	bpf_link__destroy(link);
 }
 
@@ -141,8 +145,8 @@ static int load(struct bpf_collector *c, const struct bpf_limits *limits, struct
 	if (r < 0)
 		return refuse(err, r);
 	remember(c);
-	find_cpus(c->skeleton);
-	c->config->level = namespace_level();
+	find_cpus(c);
+	c->config->level = namespace_level(c->procfs);
 	r = tally_bpf__attach(c->skeleton);
 	return r < 0 ? refuse(err, r) : 0;
 }

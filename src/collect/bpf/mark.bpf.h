@@ -127,7 +127,7 @@ static void mark_report(struct task_struct *task, struct tally_mark *mark)
 			rise[i] -= __sync_lock_test_and_set(&mark->reported[i], rise[i]);
 		set_add_all(mark->set[DIM_TREE], rise);
 		set_add_all(mark->set[DIM_CGROUP], rise);
-		if (!*(volatile u32 *)&mark->done)
+		if (!*(volatile u8 *)&mark->done)
 			return;
 	}
 }
@@ -199,7 +199,7 @@ inline_always void mark_end(struct task_struct *task, struct tally_mark *mark)
 {
 	if (mark->flags & MARK_NEW)
 		mark_welcome(task, mark);
-	*(volatile u32 *)&mark->done = 1; /* before the exchange, which is a barrier */
+	*(volatile u8 *)&mark->done = 1; /* before the exchange, which is a barrier */
 	mark_report(task, mark);
 	set_open(mark->set[DIM_TREE], -1);
 	set_open(mark->set[DIM_CGROUP], -1);

@@ -26,19 +26,33 @@ static void reset_levels(struct bpf_collector *c)
 	c->news->visited = 0;
 }
 
+static void say_lost(struct bpf_collector *c)
+{
+	log_say(c->log, TALLY_LOG_WARN,
+		"bpf: %" PRIu64
+		" threads could not be followed from their start on: no memory in the "
+		"kernel, and more than %d at once",
+		(uint64_t)c->news->lost - c->lost, STRAY_LIMIT);
+	c->lost = c->news->lost;
+}
+
 static void begin(struct bpf_collector *c)
 {
 	struct tally_config *config = c->config;
 	bool repair = c->news->lost > c->lost;
+	uint32_t moved = c->news->moved;
 
-	c->lost = c->news->lost;
+	if (repair)
+		say_lost(c);
+	if (repair && !c->adopt)
+		config->run++;
+	c->adopt |= repair;
+	c->check |= moved != c->moved;
+	c->moved = moved;
 	config->pass++;
 	config->repair = repair;
-	config->adopt = c->adopt || repair;
-	if (config->adopt)
-		config->run++;
-	config->check = c->check || c->news->moved > 0;
-	c->news->moved = 0;
+	config->adopt = c->adopt;
+	config->check = c->check;
 }
 
 /* One look with adoption on, until one finds nobody new. */

@@ -99,22 +99,21 @@ static void set_cpu(struct tally_sample *sample, int64_t cpu, int64_t system)
 /* The oldest root that this pass has met; those that it has not are gone for good. */
 static const struct tally_root *oldest_root(struct bpf_collector *c, struct group_state *group)
 {
-	const struct tally_root *oldest = NULL;
+	uint32_t oldest = 0;
 
 	for (uint32_t i = 0; i < group->root_count;) {
 		uint32_t slot = group->roots[i];
-		const struct tally_root *root = &c->roots.shared[slot];
 
-		if (root->pass != c->config->pass) {
+		if (c->roots.shared[slot].pass != c->config->pass) {
 			group->roots[i] = group->roots[--group->root_count];
 			roots_drop(&c->roots, slot);
 			continue;
 		}
-		if (!oldest || root->start_ns < oldest->start_ns)
-			oldest = root;
+		if (!oldest || c->roots.slots[slot].start_ns < c->roots.slots[oldest].start_ns)
+			oldest = slot;
 		i++;
 	}
-	return oldest;
+	return oldest ? &c->roots.shared[oldest] : NULL;
 }
 
 /* "RSDTtXZPI" of get_task_state(): the highest bit set; TASK_IDLE is two bits. */

@@ -72,24 +72,32 @@ struct tally_mark {
 	__u32 set[DIMS];
 	__u32 root; /* token of the root it is, or 0 */
 	__u8 flags, turn;
-	__u16 refreshed; /* pass in which its levels were last read */
+	__u8 done; /* the thread has run for the last time, and all of it is reported */
+	__u8 unused;
 	__u64 virtual_pages;
 	__u32 rss_pages, shared_pages, swap_pages, threads, fds;
-	__u32 done; /* the thread has run for the last time, and all of it is reported */
+	__u16 refreshed; /* pass in which its levels were last read */
+	__u16 counted;	 /* pass in which they were last added up */
 	__u64 reported[COUNTS_REPORTED];
 	__u32 claimed;
 	__u32 run; /* adoption run in which it came to its tree's set */
 };
 
-/* Totals of a set; one page holds 25. */
+/*
+ * Totals of a set. Its first two lines of cache are written by hooks on any CPU, the third by the
+ * pass alone.
+ */
 struct tally_set {
 	__s64 count[COUNTS]; /* never reset while the set is in use */
-	__s64 level[LEVELS]; /* reset by user space before a pass, written by the iterator only */
 	__s64 open;	     /* marks of threads that may still use something */
-	__u32 seen;	     /* those of them that this pass has met */
-	__u32 met;	     /* some mark with it was met since user space looked */
-	__u32 cut;	     /* in this pass: not all descriptors of its members were counted */
 	__u32 dead;	     /* all its groups are gone: not inherited any more */
+	__u32 unused[9];
+	/* Reset by user space before a pass, written by the iterator only. */
+	__s64 level[LEVELS];
+	__u32 seen; /* open marks that this pass has met */
+	__u8 met;   /* some mark was met since user space last looked: not reset by it */
+	__u8 cut;   /* not all descriptors of its members were counted */
+	__u16 unused_too;
 };
 
 /* A root pid, for its niceness and state. Valid while `token` is that of the mark. */
@@ -98,7 +106,6 @@ struct tally_root {
 	__u32 pass;  /* pass that saw it last */
 	__u32 state; /* __state | exit_state; its letter is made by get_task_state()'s rule */
 	__s32 nice;
-	__u64 start_ns;
 };
 
 /* What a root_add of a pid that is marked already asks of the next pass. */
@@ -172,8 +179,8 @@ struct tally_thread {
 };
 
 _Static_assert(sizeof(struct tally_mark) == 136, "mark");
-_Static_assert(sizeof(struct tally_set) == 160, "set");
-_Static_assert(sizeof(struct tally_root) == 24, "root");
+_Static_assert(sizeof(struct tally_set) == 192, "set");
+_Static_assert(sizeof(struct tally_root) == 16, "root");
 _Static_assert(sizeof(struct tally_config) == 32, "config");
 _Static_assert(sizeof(struct tally_news) == 56, "news");
 _Static_assert(sizeof(struct tally_thread) == 72, "thread");

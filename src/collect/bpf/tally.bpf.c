@@ -80,14 +80,13 @@ inline_always void count_process(const struct tally_mark *mark, s64 sign)
 /*
  * Read the levels of a process again because one of its threads moved, or in turn. A leader that is
  * dead leaves that to its threads; with the last of them, the process has no memory any more. When
- * the leader was counted before in this pass, for its pid is lower, the sum is put right.
+ * the process was counted before in this pass, the sum is put right.
  */
 inline_always void refresh(struct task_struct *task, struct tally_mark *mark)
 {
 	u16 pass = config.pass;
-	bool leads = task_leads(task), counted = false;
 
-	if (leads) {
+	if (task_leads(task)) {
 		mark->flags |= MARK_LEADER;
 		if (task->exit_state && task->signal->live.counter > 0) {
 			mark->flags |= MARK_GONE;
@@ -102,11 +101,11 @@ inline_always void refresh(struct task_struct *task, struct tally_mark *mark)
 		mark = mark_of(leader);
 		if (!mark)
 			return;
-		counted = leader->pid < task->pid && (mark->flags & MARK_LEADER);
 	}
 	if (mark->refreshed == pass)
 		return;
 	mark->refreshed = pass;
+	bool counted = mark->counted == pass;
 	if (counted)
 		count_process(mark, -1);
 	read_levels(task, mark);
@@ -124,7 +123,6 @@ inline_always void see_root(struct task_struct *task, u32 token)
 	root->pass = config.pass;
 	root->state = read_state(task) | task->exit_state;
 	root->nice = task->static_prio - 120;
-	root->start_ns = task->start_boottime;
 }
 
 /* An idle thread costs this look and, if it leads its process, the sum of its remembered levels. */
@@ -145,6 +143,7 @@ inline_always void visit_member(struct task_struct *task, struct tally_mark *mar
 	if (!(mark->flags & MARK_LEADER))
 		return;
 	count_process(mark, 1);
+	mark->counted = config.pass;
 	news.members++;
 	if (mark->root)
 		see_root(task, mark->root);
@@ -175,26 +174,16 @@ inline_always u32 unite(u32 a, u32 b, u32 *ret_rest)
 	return a;
 }
 
-/* The set a task has from the one that it follows: its leader if it is a thread, else its parent. */
-inline_always u32 set_above(struct task_struct *task, bool marked)
+/* The mark that a task follows: its leader's if it is a thread, else its parent's. Only what joined
+ * in this run is followed, and in a repair what has a mark by those that have none. */
+inline_always struct tally_mark *mark_above(struct task_struct *task, bool marked)
 {
-	struct tally_mark *above = NULL;
-	struct task_struct *up;
+	struct task_struct *up = task_leads(task) ? task->real_parent : task->group_leader;
+	struct tally_mark *above = up ? mark_of(up) : NULL;
 
-	if (task_leads(task)) {
-		up = task->real_parent;
-		if (up)
-			above = mark_of(up);
-	} else {
-		up = task->group_leader;
-		if (up)
-			above = mark_of(up);
-	}
-	if (!above)
-		return 0;
-	if (above->run != config.run && (marked || !config.repair))
-		return 0;
-	return set_living(above->set[DIM_TREE]);
+	if (above && above->run != config.run && (marked || !config.repair))
+		return NULL;
+	return above;
 }
 
 /* What user space has asked for through a pidfd, or what is handed down from above. One of them at
@@ -202,15 +191,21 @@ inline_always u32 set_above(struct task_struct *task, bool marked)
 inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_mark *mark)
 {
 	struct tally_request *request = bpf_task_storage_get(&requests, task, 0, 0);
-	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, more, all, rest;
+	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, more = 0, root = 0, all, rest;
 
 	if (request && request->set) {
 		more = set_living(request->set);
-		if (mark && request->root)
-			mark->root = request->root;
+		root = request->root;
 	} else {
-		more = set_above(task, mark != NULL);
+		struct tally_mark *above = mark_above(task, mark != NULL);
+
+		if (above) {
+			more = set_living(above->set[DIM_TREE]);
+			root = task_leads(task) ? 0 : above->root;
+		}
 	}
+	if (mark && root)
+		mark->root = root;
 	all = unite(own, more, &rest);
 	if (request && request->set && (all != own || !rest)) {
 		request->set = 0;
@@ -224,6 +219,8 @@ inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_ma
 		return NULL;
 	mark_move(task, mark, DIM_TREE, all, rest);
 	mark->run = config.run;
+	if (root)
+		mark->root = root;
 	return mark;
 }
 
