@@ -153,7 +153,7 @@ int history_range(struct history *history, struct history_task *task, const char
 	int64_t since_ns, int64_t until_ns, history_sample_fn *visit, void *context);
 
 /** What there was in one step of a range. */
-struct history_point {
+struct history_step {
 	/** Times, counters and properties of its last sample; gauges: the average of all. */
 	struct tally_sample sample;
 	struct tally_sample maximum; /**< Gauges: the largest value. Other metrics are absent. */
@@ -163,7 +163,7 @@ struct history_point {
 };
 
 /** Return true to go on. */
-typedef bool history_point_fn(void *context, const struct history_point *point);
+typedef bool history_step_fn(void *context, const struct history_step *point);
 
 /**
  * Visit a range in steps of the wall clock, counted from the epoch; steps without samples are left
@@ -172,9 +172,8 @@ typedef bool history_point_fn(void *context, const struct history_point *point);
  * @step_ns  0: every sample is a step.
  * @return   0, -ENOENT (never heard of the process), -ENOMEM.
  */
-int history_series(struct history *history, struct history_task *task, const char *process,
-	int64_t since_ns, int64_t until_ns, int64_t step_ns, history_point_fn *visit,
-	void *context);
+int history_steps(struct history *history, struct history_task *task, const char *process,
+	int64_t since_ns, int64_t until_ns, int64_t step_ns, history_step_fn *visit, void *context);
 
 /** Return true to go on. @first_ns, @last_ns: of the samples looked at. */
 typedef bool history_alive_fn(void *context, const char *id, int64_t first_ns, int64_t last_ns);

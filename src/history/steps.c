@@ -5,16 +5,16 @@
 
 #define METRICS TALLY_METRIC_COUNT
 
-struct series {
+struct steps {
 	struct view *view;
 	int64_t since_ns, until_ns, step_ns;
-	history_point_fn *visit;
+	history_step_fn *visit;
 	void *context;
 	struct tally_sample maxima[TABLE_ROWS];
 	bool go_on;
 
 	/* The point under way. */
-	struct history_point point;
+	struct history_step point;
 	int64_t step;
 	uint32_t known[METRICS];
 	__int128 total[METRICS];
@@ -29,9 +29,9 @@ static int64_t floor_divide(int64_t a, int64_t b)
 	return a / b - (a % b < 0);
 }
 
-static void begin_point(struct series *s, const struct tally_sample *sample, uint32_t era)
+static void begin_point(struct steps *s, const struct tally_sample *sample, uint32_t era)
 {
-	s->point = (struct history_point){0};
+	s->point = (struct history_step){0};
 	memset(s->known, 0, sizeof(s->known));
 	memset(s->total, 0, sizeof(s->total));
 	tally_sample_clear(&s->point.maximum, TALLY_REASON_NOT_SAMPLED);
@@ -40,7 +40,7 @@ static void begin_point(struct series *s, const struct tally_sample *sample, uin
 	s->step = s->step_ns > 0 ? floor_divide(sample->wall_ns, s->step_ns) : 0;
 }
 
-static void end_point(struct series *s)
+static void end_point(struct steps *s)
 {
 	if (s->point.samples == 0)
 		return;
@@ -51,7 +51,7 @@ static void end_point(struct series *s)
 	s->point.samples = 0;
 }
 
-static void add(struct series *s, const struct tally_sample *sample,
+static void add(struct steps *s, const struct tally_sample *sample,
 	const struct tally_sample *maximum, uint32_t era)
 {
 	bool same = s->step_ns > 0 && floor_divide(sample->wall_ns, s->step_ns) == s->step;
@@ -78,12 +78,12 @@ static void add(struct series *s, const struct tally_sample *sample,
 	s->last_era = era;
 }
 
-static bool wanted(const struct series *s, const struct tally_sample *sample)
+static bool wanted(const struct steps *s, const struct tally_sample *sample)
 {
 	return sample->wall_ns >= s->since_ns && sample->wall_ns <= s->until_ns;
 }
 
-static void add_entry(struct series *s, size_t entry)
+static void add_entry(struct steps *s, size_t entry)
 {
 	struct view *view = s->view;
 	unsigned last = view->table.rows - 1;
@@ -106,7 +106,7 @@ static void add_entry(struct series *s, size_t entry)
 }
 
 /* One entry more than overlaps, so that the first point has something to refer to. */
-static size_t first_entry(const struct series *s)
+static size_t first_entry(const struct steps *s)
 {
 	const struct view *view = s->view;
 	size_t i = 0;
@@ -116,10 +116,10 @@ static size_t first_entry(const struct series *s)
 	return i > 0 ? i - 1 : 0;
 }
 
-int history_series(struct history *history, struct history_task *task, const char *process,
-	int64_t since_ns, int64_t until_ns, int64_t step_ns, history_point_fn *visit, void *context)
+int history_steps(struct history *history, struct history_task *task, const char *process,
+	int64_t since_ns, int64_t until_ns, int64_t step_ns, history_step_fn *visit, void *context)
 {
-	struct series *s = calloc(1, sizeof(*s));
+	struct steps *s = calloc(1, sizeof(*s));
 	int r = s ? view_open(history, task, process, &s->view) : -ENOMEM;
 
 	if (r < 0) {
