@@ -152,6 +152,43 @@ typedef bool history_sample_fn(void *context, const struct tally_sample *sample)
 int history_range(struct history *history, struct history_task *task, const char *process,
 	int64_t since_ns, int64_t until_ns, history_sample_fn *visit, void *context);
 
+/** What there was in one step of a range. */
+struct history_step {
+	/** Times, counters and properties of its last sample; gauges: the average of all. */
+	struct tally_sample sample;
+	struct tally_sample maximum; /**< Gauges: the largest value. Other metrics are absent. */
+	/** The sample before the step, for rates up to .sample; boot_ns is 0 when there is none. */
+	struct tally_sample before;
+	size_t samples;
+};
+
+/** Return true to go on. */
+typedef bool history_step_fn(void *context, const struct history_step *point);
+
+/**
+ * Visit a range in steps of the wall clock, counted from the epoch; steps without samples are left
+ * out. What is kept in a coarser resolution than the step comes as it is kept.
+ *
+ * @step_ns  0: every sample is a step.
+ * @return   0, -ENOENT (never heard of the process), -ENOMEM.
+ */
+int history_steps(struct history *history, struct history_task *task, const char *process,
+	int64_t since_ns, int64_t until_ns, int64_t step_ns, history_step_fn *visit, void *context);
+
+/** Return true to go on. @first_ns, @last_ns: of the samples looked at. */
+typedef bool history_alive_fn(void *context, const char *id, int64_t first_ns, int64_t last_ns);
+
+/**
+ * Visit all tasks that were sampled around an instant or a time of the wall clock, those that ended
+ * long ago too: by the stretches of a few minutes that samples are kept in, and by name.
+ *
+ * @return  0; -ENOMEM; what the store says.
+ *
+ * Reads an index of the whole store: may take tens of milliseconds.
+ */
+int history_alive(struct history *history, int64_t since_ns, int64_t until_ns,
+	history_alive_fn *visit, void *context);
+
 /** Visit the names of the processes that any kept sample of a task has. */
 void history_processes(struct history *history, struct history_task *task,
 	void (*visit)(void *context, const char *name), void *context);

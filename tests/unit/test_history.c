@@ -363,6 +363,73 @@ static void a_full_history_allocates_nothing(void **state)
 	history_close(h);
 }
 
+struct seen_steps {
+	int count;
+	struct history_step at[8];
+};
+
+static bool see_step(void *context, const struct history_step *step)
+{
+	struct seen_steps *seen = context;
+
+	assert_true(seen->count < 8);
+	seen->at[seen->count++] = *step;
+	return true;
+}
+
+static void steps_have_averages_maxima_and_what_rates_refer_to(void **state)
+{
+	struct history *h = open_history(0, 0, 0);
+	struct history_task *t = get_task(h, "t");
+	struct seen_steps seen = {0};
+
+	for (int i = 1; i <= 30; i++)
+		put(h, t, i * S, i * S, i % 10 == 7 ? 1000 : i, 0, NULL, NULL);
+	assert_int_equal(history_steps(h, t, NULL, 10 * S, 25 * S, 10 * S, see_step, &seen), 0);
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.at[0].samples, 10); /* 10 to 19 s */
+	assert_int_equal(seen.at[0].sample.boot_ns, 19 * S);
+	assert_int_equal(seen.at[0].sample.value[TALLY_RSS], (145 - 17 + 1000) / 10);
+	assert_int_equal(seen.at[0].maximum.value[TALLY_RSS], 1000);
+	assert_int_equal(seen.at[0].before.boot_ns, 9 * S);
+	assert_int_equal(seen.at[1].samples, 6); /* 20 to 25 s */
+	assert_int_equal(seen.at[1].maximum.value[TALLY_RSS], 25);
+	assert_int_equal(seen.at[1].before.boot_ns, 19 * S);
+	seen.count = 0;
+	assert_int_equal(history_steps(h, t, NULL, INT64_MIN, 5 * S, 0, see_step, &seen), 0);
+	assert_int_equal(seen.count, 5);
+	assert_int_equal(seen.at[0].before.boot_ns, 0);
+	history_close(h);
+}
+
+static bool see_task(void *context, const char *id, int64_t first_ns, int64_t last_ns)
+{
+	char *seen = context;
+
+	assert_true(first_ns <= last_ns);
+	strcat(strcat(seen, id), " ");
+	return true;
+}
+
+static void tasks_are_found_by_when_they_were(void **state)
+{
+	struct history *h = open_history(0, 0, 0);
+	struct history_task *early = get_task(h, "early"), *late = get_task(h, "late");
+	char seen[64] = "";
+
+	for (int i = 1; i <= 300; i++)
+		put(h, i <= 100 ? early : late, i * S, i * S, i, 0, NULL, NULL);
+	assert_int_equal(history_alive(h, 50 * S, 50 * S, see_task, seen), 0);
+	assert_string_equal(seen, "early ");
+	*seen = '\0';
+	assert_int_equal(history_alive(h, 90 * S, 110 * S, see_task, seen), 0);
+	assert_string_equal(seen, "early late ");
+	*seen = '\0';
+	assert_int_equal(history_alive(h, 250 * S, INT64_MAX, see_task, seen), 0);
+	assert_string_equal(seen, "late ");
+	history_close(h);
+}
+
 struct readers {
 	struct history *history;
 	struct history_task *task;
@@ -435,6 +502,8 @@ int main(void)
 		cmocka_unit_test(a_dropped_task_is_forgotten),
 		cmocka_unit_test(processes_are_named_while_they_are_kept),
 		cmocka_unit_test(a_full_history_allocates_nothing),
+		cmocka_unit_test(steps_have_averages_maxima_and_what_rates_refer_to),
+		cmocka_unit_test(tasks_are_found_by_when_they_were),
 		cmocka_unit_test(readers_and_the_writer_share_it),
 	};
 

@@ -76,37 +76,35 @@ static void assert_sound(void)
 	sqlite3_close(db);
 }
 
-/* Ticks on until it is killed, and says which tick was surely stored. */
-static void live_until_killed(int64_t first, _Atomic int64_t *stored, atomic_bool *opened)
-{
-	struct history *h = open_store(path, false, 0, NULL, NULL);
-
-	if (!h)
-		_exit(1);
-	*opened = true;
-	for (int64_t tick = first;; tick++) {
-		tick_all(h, tick, WALL_NS + tick * S);
-		if (tick % 3 == 0 && history_flush(h) == 0)
-			*stored = tick;
-	}
-}
-
 static void sleep_us(long us)
 {
 	nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
 }
 
-/* One life, ended at a random instant: of its start, or (in three of four) later. */
+/* Ticks on until it is killed, and says which tick was surely stored. */
+static void live_until_killed(int64_t first, _Atomic int64_t *stored)
+{
+	struct history *h = open_store(path, false, 0, NULL, NULL);
+
+	if (!h)
+		_exit(1);
+	for (int64_t tick = first;; tick++) {
+		tick_all(h, tick, WALL_NS + tick * S);
+		if (tick % 3 == 0 && history_flush(h) == 0)
+			*stored = tick;
+		sleep_us(1000);
+	}
+}
+
+/* One life, ended at a random instant: of its start, or (in three of four) of its work. */
 static void live_and_die(uint64_t round, int64_t first, _Atomic int64_t *stored)
 {
-	atomic_bool *opened = (atomic_bool *)(stored + 1);
-	pid_t pid;
+	int64_t before = *stored;
+	pid_t pid = fork();
 
-	*opened = false;
-	pid = fork();
 	if (pid == 0)
-		live_until_killed(first, stored, opened);
-	while (round % 4 && !*opened && waitpid(pid, NULL, WNOHANG) == 0)
+		live_until_killed(first, stored);
+	while (round % 4 && *stored == before && waitpid(pid, NULL, WNOHANG) == 0)
 		sleep_us(200);
 	sleep_us((long)(mix(round) % 20000));
 	kill(pid, SIGKILL);
