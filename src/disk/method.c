@@ -4,6 +4,8 @@
 #include <stddef.h>
 
 const struct disk_method_ops *const disk_methods[] = {
+	&disk_method_mount,
+	&disk_method_quota,
 	&disk_method_track,
 	&disk_method_walk,
 	NULL,

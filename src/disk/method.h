@@ -74,6 +74,13 @@ struct disk_method_ops {
 	int (*step)(struct disk_job *job, struct disk_tools *tools, struct disk_figure *ret,
 		struct tally_error *err);
 
+	/**
+	 * Keep up between two looks, and between the steps of one; cheap. May be NULL.
+	 *
+	 * @return  When it wants to be called again at the latest, in nanoseconds from now.
+	 */
+	int64_t (*tend)(struct disk_job *job, struct disk_tools *tools);
+
 	void (*close)(struct disk_job *job);
 };
 

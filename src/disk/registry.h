@@ -5,6 +5,7 @@
 
 #include "disk/method.h"
 
-extern const struct disk_method_ops disk_method_track, disk_method_walk;
+extern const struct disk_method_ops disk_method_mount, disk_method_quota, disk_method_track,
+	disk_method_walk;
 
 #endif

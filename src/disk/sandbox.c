@@ -22,6 +22,7 @@ struct sandbox *sandbox_new(unsigned methods, const struct disk_site *site)
 	sandbox->site = *site;
 	sandbox->site.path = sandbox->path;
 	sandbox->methods = methods;
+	sandbox->tend_wait_ns = INT64_MAX;
 	sandbox->reading.code = -EINPROGRESS;
 	shelf_put(&sandbox->shelf, &sandbox->reading);
 	return sandbox;
@@ -32,18 +33,27 @@ void sandbox_hold(struct sandbox *sandbox)
 	atomic_fetch_add(&sandbox->references, 1);
 }
 
-static void close_job(struct sandbox *sandbox)
+void sandbox_shut(struct sandbox *sandbox)
 {
 	if (sandbox->job)
 		sandbox->job->ops->close(sandbox->job);
 	sandbox->job = NULL;
+	sandbox->tend_wait_ns = INT64_MAX;
+}
+
+void sandbox_tend(struct sandbox *sandbox, struct disk_tools *tools)
+{
+	const struct disk_job *job = sandbox->job;
+
+	sandbox->tend_wait_ns =
+		job && job->ops->tend ? job->ops->tend(sandbox->job, tools) : INT64_MAX;
 }
 
 void sandbox_release(struct sandbox *sandbox)
 {
 	if (!sandbox || atomic_fetch_sub(&sandbox->references, 1) > 1)
 		return;
-	close_job(sandbox);
+	sandbox_shut(sandbox);
 	free(sandbox->path);
 	free(sandbox);
 }
@@ -77,7 +87,7 @@ static int give_up_method(struct sandbox *sandbox, const struct tally_error *err
 	for (size_t i = 0; disk_methods[i]; i++)
 		if (disk_methods[i] == sandbox->job->ops)
 			sandbox->methods &= ~(1u << i);
-	close_job(sandbox);
+	sandbox_shut(sandbox);
 	explain(sandbox, err);
 	return 1;
 }
@@ -128,6 +138,7 @@ enum slice sandbox_slice(
 		sandbox->reading.code = r;
 		explain(sandbox, &err);
 	}
+	sandbox_tend(sandbox, tools);
 	sandbox->outcome = r > 0 ? SLICE_MORE : r == 0 ? SLICE_FIGURE : SLICE_FAILED;
 	return sandbox->outcome;
 }

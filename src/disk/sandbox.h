@@ -34,15 +34,18 @@ struct sandbox {
 	/* The schedule's. */
 	struct sandbox *next;
 	int64_t due_ns;
+	int64_t tend_due_ns;
 	bool looking; /**< A look is under way. */
 	bool stuck;   /**< Claimed by a worker that was left behind. */
+	bool held;    /**< On a mount in which a worker is stuck. */
 
 	/* Of who has claimed it, then of the schedule. */
 	struct disk_site site;
 	unsigned methods; /**< Bit per method that may still be tried. */
 	struct disk_job *job;
 	struct disk_reading reading;
-	int64_t spent_ns; /**< CPU time of the look under way, then of the last one. */
+	int64_t tend_wait_ns; /**< What its method said last. */
+	int64_t spent_ns;     /**< CPU time of the look under way, then of the last one. */
 	enum slice outcome;
 };
 
@@ -56,6 +59,12 @@ void sandbox_release(struct sandbox *sandbox);
 
 /** When a slice must end: asked between steps. */
 typedef bool slice_over_fn(void *context);
+
+/** Let the method keep up. */
+void sandbox_tend(struct sandbox *sandbox, struct disk_tools *tools);
+
+/** Let go of all that is open in its file system. */
+void sandbox_shut(struct sandbox *sandbox);
 
 /** Work on a look for a slice; the outcome is in sandbox.outcome too. Blocks on the file system. */
 enum slice sandbox_slice(

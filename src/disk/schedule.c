@@ -4,30 +4,42 @@
 void schedule_add(struct schedule *schedule, struct sandbox *sandbox, int64_t now_ns)
 {
 	sandbox->due_ns = now_ns;
+	sandbox->tend_due_ns = INT64_MAX;
 	sandbox->next = schedule->first;
 	schedule->first = sandbox;
 	schedule->count++;
 }
 
-void schedule_sweep(struct schedule *schedule, int64_t now_ns)
+static bool is_at_rest(const struct sandbox *sandbox)
+{
+	return !sandbox->stuck && !sandbox->held;
+}
+
+struct sandbox *schedule_gone(struct schedule *schedule)
+{
+	struct sandbox *sandbox = schedule->first;
+
+	while (sandbox && !(atomic_load(&sandbox->gone) && is_at_rest(sandbox)))
+		sandbox = sandbox->next;
+	return sandbox;
+}
+
+void schedule_remove(struct schedule *schedule, struct sandbox *sandbox)
 {
 	struct sandbox **link = &schedule->first;
 
-	while (*link) {
-		struct sandbox *sandbox = *link;
+	while (*link != sandbox)
+		link = &(*link)->next;
+	*link = sandbox->next;
+	schedule->count--;
+}
 
-		if (atomic_load(&sandbox->gone) && !sandbox->stuck) {
-			*link = sandbox->next;
-			schedule->count--;
-			sandbox_release(sandbox);
-			continue;
-		}
-		/* Asked for during a look: what that one has read already may be too old. */
-		if (!sandbox->looking && !sandbox->stuck &&
-			atomic_exchange(&sandbox->wanted, false) && sandbox->due_ns > now_ns)
-			sandbox->due_ns = now_ns;
-		link = &sandbox->next;
-	}
+/* Asked for during a look: what that one has read already may be too old. */
+static void hasten_if_wanted(struct sandbox *sandbox, int64_t now_ns)
+{
+	if (!sandbox->looking && atomic_exchange(&sandbox->wanted, false) &&
+		sandbox->due_ns > now_ns)
+		sandbox->due_ns = now_ns;
 }
 
 static bool is_better(
@@ -44,8 +56,9 @@ struct sandbox *schedule_next(struct schedule *schedule, int64_t now_ns, int64_t
 	int64_t due_ns = INT64_MAX;
 
 	for (struct sandbox *s = schedule->first; s; s = s->next) {
-		if (s->stuck)
+		if (!is_at_rest(s))
 			continue;
+		hasten_if_wanted(s, now_ns);
 		if (s->due_ns < due_ns)
 			due_ns = s->due_ns;
 		if (s->due_ns > now_ns)
@@ -58,6 +71,24 @@ struct sandbox *schedule_next(struct schedule *schedule, int64_t now_ns, int64_t
 	schedule->turn = !schedule->turn;
 	*ret_due_ns = due_ns;
 	return best;
+}
+
+struct sandbox *schedule_next_tend(struct schedule *schedule, int64_t now_ns, int64_t *ret_due_ns)
+{
+	struct sandbox *first = NULL;
+
+	for (struct sandbox *s = schedule->first; s; s = s->next)
+		if (is_at_rest(s) && (!first || s->tend_due_ns < first->tend_due_ns))
+			first = s;
+	*ret_due_ns = first ? first->tend_due_ns : INT64_MAX;
+	return *ret_due_ns <= now_ns ? first : NULL;
+}
+
+void schedule_tended(struct sandbox *sandbox, int64_t now_ns)
+{
+	bool never = sandbox->tend_wait_ns > INT64_MAX - now_ns;
+
+	sandbox->tend_due_ns = never ? INT64_MAX : now_ns + sandbox->tend_wait_ns;
 }
 
 /* xorshift64: up to a tenth of the interval early, so that sandboxes do not line up. */

@@ -25,11 +25,20 @@ struct schedule {
 /** Add a sandbox, due now; the reference is taken over. */
 void schedule_add(struct schedule *schedule, struct sandbox *sandbox, int64_t now_ns);
 
-/** Release those that are not watched any more, and make those due that were asked for. */
-void schedule_sweep(struct schedule *schedule, int64_t now_ns);
+/** One that is not watched any more, or NULL. */
+struct sandbox *schedule_gone(struct schedule *schedule);
 
-/** The sandbox to work on now, or NULL; then *ret_due_ns is when there will be one. */
+/** Take a sandbox out; its reference is the caller's. */
+void schedule_remove(struct schedule *schedule, struct sandbox *sandbox);
+
+/** The sandbox to look at now, or NULL; then *ret_due_ns is when there will be one. */
 struct sandbox *schedule_next(struct schedule *schedule, int64_t now_ns, int64_t *ret_due_ns);
+
+/** The sandbox to tend now, or NULL; then *ret_due_ns is when there will be one. */
+struct sandbox *schedule_next_tend(struct schedule *schedule, int64_t now_ns, int64_t *ret_due_ns);
+
+/** A sandbox was looked at or tended: when does its method want to be tended? */
+void schedule_tended(struct sandbox *sandbox, int64_t now_ns);
 
 /** A look has ended: when is the next? */
 void schedule_again(struct schedule *schedule, struct sandbox *sandbox, int64_t now_ns);

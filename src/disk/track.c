@@ -102,6 +102,7 @@ static int build(struct track *track, struct tally_error *err)
 	if (fan_open(&track->fan, seed, type, err) < 0)
 		return -EOPNOTSUPP;
 	track->built = true;
+	track->tend_ns = NS_PER_S;
 	track->all_seeing = geteuid() == 0;
 	track->check_ns = clock_boot_ns() + track->site->limits->check_ns;
 	r = plant(track);
@@ -333,5 +334,6 @@ const struct disk_method_ops disk_method_track = {
 	.probe = track_probe,
 	.open = track_open,
 	.step = track_step,
+	.tend = track_tend,
 	.close = track_close,
 };

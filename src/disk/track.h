@@ -65,7 +65,8 @@ struct track {
 	struct pending
 		settling; /* Looked at, but so soon after the change that it needs another. */
 	uint32_t at;	  /* In work. */
-	int64_t drained_ns, drain_interval_ns;
+	int64_t drained_ns, tend_ns; /* When the queue was read, and how often it is read. */
+	unsigned drained;	     /* Events since tend_ns was judged. */
 	bool overflowed;
 	uint64_t strays; /* Events of directories that are not in the tree (any more). */
 
@@ -108,6 +109,9 @@ struct track {
 
 /** Take what waits in the queue. 0 or negative errno. */
 int track_hear(struct track *track, struct disk_tools *tools);
+
+/** Of the method. */
+int64_t track_tend(struct disk_job *job, struct disk_tools *tools);
 
 /** A name will be looked at in the next look; or all of its directory, if there are too many. */
 void track_remember(

@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include "base/clock.h"
 
-enum { READS_MOST = 64 }; /* Of a queue that fills as fast as it is read. */
+enum {
+	READS_MOST = 64, /* Of a queue that fills as fast as it is read. */
+	FULL = 4096,	 /* Events with which the queue is read too seldom. */
+};
+
+#define TEND_LEAST_NS (50 * NS_PER_MS)
+#define TEND_MOST_NS  (8 * NS_PER_S)
 
 /* Beyond the limit only a full walk will tell. */
 void track_search_for(struct track *track, uint64_t ino)
@@ -77,7 +83,32 @@ int track_hear(struct track *track, struct disk_tools *tools)
 	int r = 1;
 
 	track->drained_ns = clock_boot_ns();
-	for (int i = 0; i < READS_MOST && r > 0; i++)
+	for (int i = 0; i < READS_MOST && r > 0; i++) {
 		r = fan_drain(&track->fan, tools->events, hear, track);
+		track->drained += r > 0 ? (unsigned)r : 0;
+	}
 	return r < 0 ? r : 0;
+}
+
+/*
+ * The queue holds 16,384 events, of which equal ones are one: it is read more often the fuller it
+ * was found, so that it does not overflow, and seldom when little is heard.
+ */
+int64_t track_tend(struct disk_job *job, struct disk_tools *tools)
+{
+	struct track *track = (struct track *)job;
+	int64_t passed_ns = clock_boot_ns() - track->drained_ns;
+
+	if (!track->built)
+		return INT64_MAX;
+	if (passed_ns < track->tend_ns)
+		return track->tend_ns - passed_ns;
+	if (track_hear(track, tools) < 0)
+		return INT64_MAX;
+	if (track->drained > FULL && track->tend_ns > TEND_LEAST_NS)
+		track->tend_ns /= 2;
+	else if (track->drained < FULL / 8 && track->tend_ns < TEND_MOST_NS)
+		track->tend_ns *= 2;
+	track->drained = 0;
+	return track->tend_ns;
 }

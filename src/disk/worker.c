@@ -5,14 +5,20 @@
 #include <linux/ioprio.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "disk/mounts.h"
+#include "disk/ring.h"
 
 /* Work without a look at anything else: bounds how late a small sandbox is behind a huge one. */
 #define SLICE_NS (5 * NS_PER_MS)
+
+enum { STARVED_TIMES = 20 }; /* A slice that takes so many times as long has waited. */
+#define STARVED_NS (10 * NS_PER_S)
 
 static void signal_event(int fd)
 {
@@ -38,23 +44,48 @@ void worker_hand_in(struct disk *disk, struct sandbox *sandbox)
 	worker_wake(disk);
 }
 
+/* -- priority --------------------------------------------------------------------------------- */
+
 /* Both are wishes: where the kernel refuses them, the budget alone has to do. */
-static void be_idle(void)
+static void be_idle(struct worker *worker)
 {
 	struct sched_param none = {0};
 	int idle = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0);
 
-	pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+	worker->idle = pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0;
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, idle);
 }
 
-static void account(struct worker *worker, int64_t *ret_cpu_ns)
+/*
+ * On a machine that is always busy, idle priority may mean never. Its budget makes the worker
+ * harmless without it, so it goes back to ordinary CPU priority, where it may, once its slices have
+ * waited far longer than they worked.
+ */
+static void do_not_starve(struct worker *worker, int64_t wall_ns, int64_t cpu_ns)
 {
-	int64_t cpu_ns = clock_thread_cpu_ns();
+	struct sched_param none = {0};
 
-	*ret_cpu_ns = cpu_ns - worker->cpu_ns;
-	atomic_fetch_add(&worker->disk->cpu_ns, *ret_cpu_ns);
+	if (!worker->idle)
+		return;
+	worker->starved_ns = wall_ns > STARVED_TIMES * SLICE_NS && cpu_ns < SLICE_NS
+				     ? worker->starved_ns + wall_ns
+				     : 0;
+	if (worker->starved_ns < STARVED_NS)
+		return;
+	worker->idle = pthread_setschedparam(pthread_self(), SCHED_OTHER, &none) != 0;
+	worker->starved_ns = 0;
+}
+
+/* -- work ------------------------------------------------------------------------------------- */
+
+static int64_t account(struct worker *worker)
+{
+	int64_t cpu_ns = clock_thread_cpu_ns() + ring_cpu_ns(worker->tools.batch.ring);
+	int64_t spent_ns = cpu_ns - worker->cpu_ns;
+
+	atomic_fetch_add(&worker->disk->cpu_ns, spent_ns);
 	worker->cpu_ns = cpu_ns;
+	return spent_ns;
 }
 
 static bool slice_is_over(void *context)
@@ -67,20 +98,37 @@ static bool slice_is_over(void *context)
 	       atomic_load(&atomic_load(&worker->sandbox)->gone);
 }
 
-/* True when the schedule is still this worker's. */
-static bool work(struct worker *worker, struct sandbox *sandbox)
+static void look(struct worker *worker, struct sandbox *sandbox)
 {
-	int64_t now_ns = clock_boot_ns();
+	int64_t begun_ns = clock_boot_ns();
+
+	worker->slice_until_ns = begun_ns + SLICE_NS;
+	sandbox_slice(sandbox, &worker->tools, slice_is_over, worker);
+	worker->spent_ns = account(worker);
+	sandbox->spent_ns += worker->spent_ns;
+	do_not_starve(worker, clock_boot_ns() - begun_ns, worker->spent_ns);
+}
+
+static void tend(struct worker *worker, struct sandbox *sandbox)
+{
+	sandbox_tend(sandbox, &worker->tools);
+}
+
+static void shut(struct worker *worker, struct sandbox *sandbox)
+{
+	sandbox_shut(sandbox);
+}
+
+/* Do something that may block in the sandbox's file system. Is the schedule still ours then? */
+static bool be_busy(struct worker *worker, struct sandbox *sandbox,
+	void (*work)(struct worker *worker, struct sandbox *sandbox))
+{
 	uint64_t busy = atomic_load(&worker->state) + WORKER_STATES + WORKER_BUSY - WORKER_FREE;
-	int64_t cpu_ns;
 
 	atomic_store(&worker->sandbox, sandbox);
-	worker->slice_until_ns = now_ns + SLICE_NS;
-	atomic_store(&worker->beat_ns, now_ns);
+	atomic_store(&worker->beat_ns, clock_boot_ns());
 	atomic_store(&worker->state, busy);
-	sandbox_slice(sandbox, &worker->tools, slice_is_over, worker);
-	account(worker, &cpu_ns);
-	sandbox->spent_ns += cpu_ns;
+	work(worker, sandbox);
 	return atomic_compare_exchange_strong(
 		&worker->state, &busy, busy - WORKER_BUSY + WORKER_FREE);
 }
@@ -88,6 +136,7 @@ static bool work(struct worker *worker, struct sandbox *sandbox)
 static void settle(struct disk *disk, struct sandbox *sandbox)
 {
 	sandbox->looking = sandbox->outcome == SLICE_MORE;
+	schedule_tended(sandbox, clock_boot_ns());
 	if (sandbox->outcome == SLICE_MORE)
 		return;
 	sandbox->reading.look_cpu_ns = sandbox->spent_ns;
@@ -98,22 +147,76 @@ static void settle(struct disk *disk, struct sandbox *sandbox)
 		disk->options.changed(disk->options.context);
 }
 
+/* -- silent file systems ---------------------------------------------------------------------- */
+
+/* What was known stays, and grows older. */
+static void tell_silent(struct sandbox *sandbox)
+{
+	struct disk_reading reading;
+
+	shelf_take(&sandbox->shelf, &reading);
+	if (reading.code == -EINPROGRESS)
+		reading.code = -ETIMEDOUT;
+	snprintf(reading.why, sizeof(reading.why), "the file system of %.90s does not answer",
+		sandbox->path);
+	shelf_put(&sandbox->shelf, &reading);
+}
+
+static bool is_neighbour(
+	const struct disk *disk, const struct sandbox *sandbox, const char *text, size_t length)
+{
+	uint64_t mount = mounts_find(text, length, sandbox->path);
+
+	for (const struct sandbox *s = disk->schedule.first; s && mount; s = s->next)
+		if (s->stuck && mounts_find(text, length, s->path) == mount)
+			return true;
+	return false;
+}
+
+/* Whatever lies in the same mount would cost another worker. */
+static void hold_neighbours(struct disk *disk)
+{
+	CLEANUP_FREE char *text = NULL;
+	ssize_t length = mounts_read("/proc/self/mountinfo", &text);
+
+	if (length < 0)
+		return;
+	for (struct sandbox *s = disk->schedule.first; s; s = s->next) {
+		if (s->stuck || s->held || !is_neighbour(disk, s, text, (size_t)length))
+			continue;
+		s->held = true;
+		tell_silent(s);
+	}
+}
+
+/* It never left the schedule: only the claim on it was out. */
+static void come_back(struct disk *disk, struct sandbox *sandbox)
+{
+	sandbox->stuck = false;
+	settle(disk, sandbox);
+	/* If another worker is stuck in their mount, the next one will be, and they are held again. */
+	for (struct sandbox *s = disk->schedule.first; s; s = s->next)
+		s->held = false;
+}
+
 static void take_incoming(struct disk *disk, int64_t now_ns)
 {
 	struct sandbox *sandbox = atomic_exchange(&disk->incoming, NULL);
+
+	bool any = sandbox;
 
 	while (sandbox) {
 		struct sandbox *next = sandbox->next_in;
 
 		if (sandbox->stuck) {
-			/* It never left the schedule: only the claim on it was out. */
-			sandbox->stuck = false;
-			settle(disk, sandbox);
+			come_back(disk, sandbox);
 		} else {
 			schedule_add(&disk->schedule, sandbox, now_ns);
 		}
 		sandbox = next;
 	}
+	if (any && atomic_load(&disk->stuck))
+		hold_neighbours(disk);
 }
 
 static void wait_for(struct disk *disk, int64_t wait_ns)
@@ -127,48 +230,81 @@ static void wait_for(struct disk *disk, int64_t wait_ns)
 		return;
 }
 
+/* -- the loop --------------------------------------------------------------------------------- */
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The queue of a tracker does not wait for the budget: what overflows costs more later. */
+static bool tend_all(struct worker *worker, int64_t now_ns, int64_t *ret_due_ns)
+{
+	struct disk *disk = worker->disk;
+	struct sandbox *sandbox;
+
+	while ((sandbox = schedule_next_tend(&disk->schedule, now_ns, ret_due_ns))) {
+		if (!be_busy(worker, sandbox, tend))
+			return false;
+		schedule_tended(sandbox, now_ns);
+	}
+	return true;
+}
+
+static bool shut_gone(struct worker *worker)
+{
+	struct sandbox *sandbox;
+
+	while ((sandbox = schedule_gone(&worker->disk->schedule))) {
+		if (!be_busy(worker, sandbox, shut))
+			return false;
+		schedule_remove(&worker->disk->schedule, sandbox);
+		sandbox_release(sandbox);
+	}
+	return true;
+}
+
 /* One turn of the loop: work for a slice, or wait. True when the schedule is still ours. */
 static bool take_turn(struct worker *worker)
 {
 	struct disk *disk = worker->disk;
 	int64_t now_ns = clock_boot_ns();
-	int64_t due_ns, cpu_ns;
+	int64_t due_ns, tend_due_ns;
 
 	take_incoming(disk, now_ns);
-	schedule_sweep(&disk->schedule, now_ns);
+	if (!shut_gone(worker) || !tend_all(worker, now_ns, &tend_due_ns))
+		return false;
 
 	struct sandbox *sandbox = schedule_next(&disk->schedule, now_ns, &due_ns);
-	int64_t wait_ns = budget_wait_ns(&disk->budget, now_ns);
-	if (!sandbox)
-		wait_ns = due_ns == INT64_MAX ? INT64_MAX : due_ns - now_ns;
-	if (wait_ns > 0) {
-		wait_for(disk, wait_ns);
+	if (sandbox)
+		due_ns = now_ns + budget_wait_ns(&disk->budget, now_ns);
+	due_ns = least(due_ns, tend_due_ns);
+	if (!sandbox || due_ns > now_ns) {
+		wait_for(disk, due_ns == INT64_MAX ? INT64_MAX : due_ns - now_ns);
 		return true;
 	}
-	int64_t before_ns = worker->cpu_ns;
-	if (!work(worker, sandbox))
+	budget_spend(&disk->budget, account(worker));
+	if (!be_busy(worker, sandbox, look))
 		return false;
+	budget_spend(&disk->budget, worker->spent_ns);
 	settle(disk, sandbox);
-	account(worker, &cpu_ns);
-	budget_spend(&disk->budget, worker->cpu_ns - before_ns);
 	return true;
 }
 
-/* What was known stays, and grows older. */
-static void tell_stuck(struct disk *disk, struct sandbox *sandbox)
-{
-	struct disk_reading reading;
+/* -- beginning and end ------------------------------------------------------------------------ */
 
+static void take_over(struct worker *worker)
+{
+	struct disk *disk = worker->disk;
+
+	if (!worker->left)
+		return;
 	log_say(disk->options.log, TALLY_LOG_WARN,
 		"the file system of sandbox %s does not answer; its disk usage is not known until it "
 		"does",
-		sandbox->path);
-	shelf_take(&sandbox->shelf, &reading);
-	if (reading.code == -EINPROGRESS)
-		reading.code = -ETIMEDOUT;
-	snprintf(reading.why, sizeof(reading.why), "the file system of %.90s does not answer",
-		sandbox->path);
-	shelf_put(&sandbox->shelf, &reading);
+		worker->left->path);
+	tell_silent(worker->left);
+	hold_neighbours(disk);
 }
 
 static void *run(void *argument)
@@ -177,11 +313,12 @@ static void *run(void *argument)
 	struct disk *disk = worker->disk;
 	bool ours = true;
 
-	be_idle();
-	if (worker->left)
-		tell_stuck(disk, worker->left);
+	be_idle(worker);
+	worker->tools.batch.ring = ring_open();
+	take_over(worker);
 	while (ours && !atomic_load(&disk->closing))
 		ours = take_turn(worker);
+	ring_close(worker->tools.batch.ring);
 	if (ours) {
 		signal_event(disk->ended_fd);
 	} else {
@@ -203,7 +340,12 @@ int worker_start(struct disk *disk, struct sandbox *left, struct worker **ret)
 	worker->disk = disk;
 	worker->left = left;
 	atomic_fetch_add(&disk->references, 1);
+	/* Signals are for the threads of the program. */
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int r = pthread_create(&worker->thread, NULL, run, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r) {
 		atomic_fetch_sub(&disk->references, 1);
 		free(worker);

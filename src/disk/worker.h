@@ -27,12 +27,15 @@ enum worker_state {
 struct worker {
 	struct disk *disk;
 	pthread_t thread;
+	bool idle;	      /**< It has the lowest priorities. */
+	int64_t starved_ns;   /**< Waited for a processor, in slices, of late. */
 	struct sandbox *left; /**< What the worker before is stuck in, or NULL. */
 	_Atomic uint64_t state;
 	_Atomic int64_t beat_ns;	   /**< When the step under way began. */
 	_Atomic(struct sandbox *) sandbox; /**< The one it works on. */
 	int64_t slice_until_ns;
-	int64_t cpu_ns; /**< CPU time of the thread, as already accounted for. */
+	int64_t cpu_ns;	  /**< CPU time of the thread, as already accounted for. */
+	int64_t spent_ns; /**< Of it, in the last slice. */
 	struct disk_tools tools;
 };
 

@@ -2,7 +2,7 @@
 /** The worker: figures arrive, stay fresh, and nobody waits for a file system. */
 #include "check.h"
 #include <stdatomic.h>
-#include <sys/wait.h>
+#include <sys/mount.h>
 #include "base/clock.h"
 #include "disk/disk.h"
 #include "tree.h"
@@ -165,6 +165,111 @@ static void close_during_a_walk_is_clean(void **state)
 	tree_free(path);
 }
 
+/* -- a file system that does not answer ------------------------------------------------------- */
+
+/* A FUSE mount of which nobody reads the requests; it answers, with an error, once fd is closed. */
+static int mount_silent(const char *path)
+{
+	char options[100];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (mount("tally-test", path, "fuse", 0, options) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void wait_for_stuck(struct disk *disk, size_t wanted, uint32_t sandbox)
+{
+	struct disk_reading reading;
+	struct disk_status status;
+
+	for (int i = 0; i < 3000; i++) {
+		disk_read(disk, sandbox, &reading);
+		disk_status(disk, &status);
+		if (status.stuck == wanted)
+			return;
+		usleep(10000);
+	}
+	fail_msg("%zu workers are stuck, not %zu", status.stuck, wanted);
+}
+
+static struct disk *opened_impatient(void)
+{
+	struct disk_options options = {
+		.interval_ns = 10 * NS_PER_MS, .share = 1, .stall_ns = 300 * NS_PER_MS};
+	struct disk *disk;
+
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	return disk;
+}
+
+static void silent_file_system_costs_one_worker(void **state)
+{
+	char *path = tree_new(NULL);
+	char silent[300], below[400];
+	struct disk *disk = opened_impatient();
+	struct disk_reading reading;
+	uint32_t good, bad, neighbour;
+
+	tree_run(path, "mkdir good silent; echo >good/x");
+	snprintf(silent, sizeof(silent), "%s/silent", path);
+	int fd = mount_silent(silent);
+	if (fd < 0) {
+		disk_close(disk);
+		tree_free(path);
+		skip_because("no FUSE mounts here");
+	}
+	assert_int_equal(disk_watch(disk, silent, &bad, NULL), 0);
+	snprintf(below, sizeof(below), "%s/below", silent);
+	wait_for_stuck(disk, 1, bad);
+	/* What lies in the same mount is not tried: it would cost another one. */
+	assert_int_equal(disk_watch(disk, below, &neighbour, NULL), 0);
+	snprintf(below, sizeof(below), "%s/good", path);
+	assert_int_equal(disk_watch(disk, below, &good, NULL), 0);
+	wait_for_looks(disk, good, 50, &reading);
+	assert_int_equal(reading.code, 0);
+	wait_for_stuck(disk, 1, bad);
+	disk_read(disk, bad, &reading);
+	assert_int_equal(reading.code, -ETIMEDOUT);
+	assert_non_null(strstr(reading.why, "does not answer"));
+	disk_read(disk, neighbour, &reading);
+	assert_true(reading.code < 0);
+
+	close(fd);
+	wait_for_stuck(disk, 0, bad);
+	wait_for_looks(disk, good, reading.looks + 50, &reading);
+	tree_run(path, "umount silent");
+	wait_for_looks(disk, bad, 1, &reading);
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void close_does_not_wait_for_a_silent_file_system(void **state)
+{
+	char *path = tree_new(NULL);
+	struct disk *disk = opened_impatient();
+	uint32_t bad;
+	int fd = mount_silent(path);
+
+	if (fd < 0) {
+		disk_close(disk);
+		tree_free(path);
+		skip_because("no FUSE mounts here");
+	}
+	assert_int_equal(disk_watch(disk, path, &bad, NULL), 0);
+	wait_for_stuck(disk, 1, bad);
+	disk_close(disk);
+	close(fd);
+	/* The one that was left ends by itself, and frees what it held. */
+	usleep(300000);
+	assert_int_equal(umount(path), 0);
+	tree_free(path);
+}
+
 static void unknown_method_is_refused_by_name(void **state)
 {
 	struct disk_options options = {.methods = "walk,guess"};
@@ -185,6 +290,8 @@ int main(void)
 		cmocka_unit_test(roots_and_relative_paths_are_refused),
 		cmocka_unit_test(sandboxes_come_and_go_while_walked),
 		cmocka_unit_test(close_during_a_walk_is_clean),
+		cmocka_unit_test(silent_file_system_costs_one_worker),
+		cmocka_unit_test(close_does_not_wait_for_a_silent_file_system),
 		cmocka_unit_test(unknown_method_is_refused_by_name),
 	};
 

@@ -21,8 +21,8 @@ static inline char *tree_new(const char *parent)
 	return path;
 }
 
-/** Run a shell script in a directory; it must succeed. */
-static inline void tree_run(const char *path, const char *script)
+/** Run a shell script in a directory. Its exit status. */
+static inline int tree_try(const char *path, const char *script)
 {
 	pid_t pid = fork();
 	int status;
@@ -34,8 +34,16 @@ static inline void tree_run(const char *path, const char *script)
 		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+/** Run a shell script in a directory; it must succeed. */
+static inline void tree_run(const char *path, const char *script)
+{
+	int status = tree_try(path, script);
+
 	if (status)
-		fail_msg("in %s: exit status %d of: %s", path, WEXITSTATUS(status), script);
+		fail_msg("in %s: exit status %d of: %s", path, status, script);
 }
 
 /** Remove it with all that is in it, and free its name. */
