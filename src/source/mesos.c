@@ -165,10 +165,12 @@ static void look_at(struct visit *visit, struct mesos_node *node)
 	below.node = node;
 	if (node->level + 1 == LEVELS)
 		return;
-	if (levels[node->level + 1])
-		child = node->children ? node->children : child_add(node, levels[node->level + 1]);
-	else if (visit->source->due || node->folder.dirty)
-		list_children(&below);
+	if (!levels[node->level + 1]) {
+		if (visit->source->due || node->folder.dirty)
+			list_children(&below);
+	} else if (!node->children) {
+		child_add(node, levels[node->level + 1]);
+	}
 	DL_FOREACH_SAFE(node->children, child, next)
 	{
 		below.node = child;

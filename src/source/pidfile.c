@@ -110,7 +110,7 @@ static int place_init(struct place *place, const char *path, struct tally_error 
 static int add_place(struct source *source, const char *path, struct tally_error *err)
 {
 	struct source_pidfiles *s = pidfiles_of(source);
-	struct place **grown = reallocarray(s->places, s->place_count + 1, sizeof(*grown));
+	struct place **grown = reallocarray(s->places, s->place_count + 1, sizeof(struct place *));
 	struct place *place = calloc(1, sizeof(*place));
 
 	if (grown)

@@ -74,7 +74,8 @@ static int add_place(struct source *source, const char *path, struct tally_error
 {
 	struct thermos_source *s = thermos_of(source);
 	struct thermos_place *place = NULL;
-	struct thermos_place **grown = reallocarray(s->places, s->place_count + 1, sizeof(*grown));
+	struct thermos_place **grown =
+		reallocarray(s->places, s->place_count + 1, sizeof(struct thermos_place *));
 
 	if (!grown)
 		return tally_fail(err, -ENOMEM, "cannot watch %s", path);

@@ -120,7 +120,7 @@ static bool known_text(const struct scan *scan)
 
 static int scan_string(struct scan *scan)
 {
-	uint32_t length;
+	uint32_t length = 0;
 	int r = take_count(scan, &length);
 
 	if (r < 0)
