@@ -26,7 +26,7 @@
 #define RETIRE_NS (60 * NS_PER_S)
 
 /* It has no other way to tell why it does not start. Of several complaints the first is the cause. */
-static void hear_complaint(void *context, const char *format, va_list args)
+static void PRINTF_LIKE(2, 0) hear_complaint(void *context, const char *format, va_list args)
 {
 	struct server *server = context;
 
