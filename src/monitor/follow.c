@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "monitor/internal.h"
+#include "source/told.h"
 #include "monitor/resume.h"
 
 void monitor_fault(struct tally_monitor *monitor, struct fault *said, const struct tally_error *err)
@@ -188,6 +189,17 @@ static void refuse_claim(struct listing *listing, const struct task *task)
 	fault_once(listing->monitor, &err);
 }
 
+/* Under lock. What was told before is kept where there is no memory for what is told now. */
+static void keep_told(struct task *task, const struct source_task *told)
+{
+	struct source_task *copy = told_has_more(told) ? told_copy(told) : NULL;
+
+	if (!copy)
+		return;
+	free(task->told);
+	task->told = copy;
+}
+
 static void take_listed(void *context, const struct source_task *told)
 {
 	struct listing *listing = context;
@@ -196,8 +208,10 @@ static void take_listed(void *context, const struct source_task *told)
 	pthread_mutex_lock(&monitor->lock);
 	struct task *task = find_or_add(listing, told->id);
 	bool ours = task && task->owner == listing->source;
-	if (ours)
+	if (ours) {
 		update_life(task, told, clock_boot_ns());
+		keep_told(task, told);
+	}
 	pthread_mutex_unlock(&monitor->lock);
 
 	if (task && !ours)

@@ -7,6 +7,7 @@
 
 struct collector;
 struct source;
+struct source_task;
 
 /**
  * Make a monitor that uses a collector already open, as tally_monitor_new() otherwise.
@@ -41,6 +42,14 @@ int monitor_visit(struct tally_monitor *monitor, const char *task, tally_task_fn
  * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox that can be looked at).
  */
 int monitor_refresh_disk(struct tally_monitor *monitor, const char *task);
+
+/**
+ * What the source of a task told of it besides what tally_task_info has: what people call it, its
+ * ports, the runs of its processes.
+ *
+ * @return  A copy, to be released with free(); NULL when there is nothing, or no memory.
+ */
+struct source_task *monitor_told(struct tally_monitor *monitor, const char *task);
 
 /**
  * Wake the tick thread to look at its sources now rather than at the next tick. Thread-safe and

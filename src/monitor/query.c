@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "monitor/internal.h"
+#include "source/told.h"
 #include <fcntl.h>
 
 /* Under lock. */
@@ -298,6 +299,18 @@ int monitor_visit(struct tally_monitor *monitor, const char *id, tally_task_fn *
 			visit_whole(monitor, task, visit_one, visit_part, context);
 	pthread_mutex_unlock(&monitor->lock);
 	return r;
+}
+
+struct source_task *monitor_told(struct tally_monitor *monitor, const char *id)
+{
+	struct source_task *copy = NULL;
+
+	pthread_mutex_lock(&monitor->lock);
+	const struct task *task = find_task(monitor, id, NULL);
+	if (task && task->told)
+		copy = told_copy(task->told);
+	pthread_mutex_unlock(&monitor->lock);
+	return copy;
 }
 
 TALLY_API

@@ -44,6 +44,7 @@ void task_free(struct task *task)
 		free(task->processes[i].roots);
 	}
 	resumed_free(task->resume);
+	free(task->told);
 	free(task->processes);
 	free(task->sandbox);
 	free(task->id);

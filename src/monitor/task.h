@@ -54,6 +54,7 @@ struct task {
 	size_t process_count, process_room;
 	struct history_task *history; /**< NULL until its first sample. */
 	struct resumed *resume;	      /**< What the last run knew of it, or NULL. */
+	struct source_task *told;     /**< All its source told, where that is more, or NULL. */
 	bool roots_changed;	      /**< The history has not been told of all its roots. */
 	struct figures figures;
 	bool followed; /**< Its groups are in the collector. */

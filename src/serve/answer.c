@@ -33,6 +33,11 @@ static make_fn *const makers[ROUTE_COUNT] = {
 	[ROUTE_STATUS] = call_status,
 	[ROUTE_METRICS] = call_metrics,
 	[ROUTE_HEALTH] = call_health,
+	[ROUTE_THERMOS_IDS] = call_thermos_ids,
+	[ROUTE_THERMOS_COUNT] = call_thermos_count,
+	[ROUTE_THERMOS_TASK] = call_thermos_task,
+	[ROUTE_THERMOS_PROCESS] = call_thermos_process,
+	[ROUTE_THERMOS_PROCESSES] = call_thermos_processes,
 };
 
 static struct body_account account_of(struct server *server)

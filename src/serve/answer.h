@@ -31,6 +31,9 @@ struct answers {
 	struct cached tasks[SEES_COUNT];
 	struct cached metrics[SEES_COUNT][METRICS_FORMATS];
 	struct exposure exposure;
+	/* What the last ones took, as a hint for the next. */
+	size_t task_count, process_count;
+	size_t tasks_length, metrics_length;
 };
 
 /**

@@ -23,8 +23,8 @@ static bool grow(struct buffer *buffer, size_t needed)
 		buffer->code = -EFBIG;
 		return false;
 	}
-	while (room < needed)
-		room *= 2;
+	if (room < needed)
+		room = needed > 2 * room ? needed : 2 * room;
 	if (buffer->limit && room > buffer->limit)
 		room = buffer->limit;
 
@@ -36,6 +36,13 @@ static bool grow(struct buffer *buffer, size_t needed)
 	buffer->at = grown;
 	buffer->room = room;
 	return true;
+}
+
+void buffer_expect(struct buffer *buffer, size_t length)
+{
+	if (!buffer->limit || buffer->used + length <= buffer->limit)
+		grow(buffer, buffer->used + length);
+	buffer->code = 0; /* It was only a hint. */
 }
 
 char *buffer_more(struct buffer *buffer, size_t length)

@@ -28,6 +28,9 @@ void buffer_done(struct buffer *buffer);
 /** struct buffer, freed at the end of its scope. */
 #define CLEANUP_BUFFER CLEANUP(buffer_done)
 
+/** Make room at once for what is expected, so that growing copies nothing. Only a hint. */
+void buffer_expect(struct buffer *buffer, size_t length);
+
 /** Make room for more bytes. @return where they go, or NULL: the buffer is spent. */
 char *buffer_more(struct buffer *buffer, size_t length);
 

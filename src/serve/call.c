@@ -42,9 +42,31 @@ int call_asset(struct call *call, struct tally_error *err)
 	return MHD_HTTP_OK;
 }
 
+/* Figures grow by a digit here and there. */
+static size_t with_slack(size_t length)
+{
+	return length + length / 64;
+}
+
 static void read_status(const struct call *call, struct tally_status *ret)
 {
 	tally_monitor_status(call->server->options.monitor, ret);
+}
+
+/* Copy all tasks, or one. */
+static int take(
+	struct call *call, const char *task, struct snapshot *snapshot, struct tally_error *err)
+{
+	struct answers *answers = &call->server->answers;
+
+	if (!task)
+		snapshot_expect(snapshot, answers->task_count, answers->process_count);
+	int r = snapshot_take(call->server->options.monitor, task, snapshot, err);
+	if (r == 0 && !task) {
+		answers->task_count = snapshot->task_count;
+		answers->process_count = snapshot->process_count;
+	}
+	return r;
 }
 
 /* ---- tasks ---- */
@@ -55,7 +77,7 @@ static int write_tasks(struct call *call, const char *task, const struct query *
 	struct tally_monitor *monitor = call->server->options.monitor;
 	CLEANUP_SNAPSHOT struct snapshot snapshot = {0};
 	struct tally_status status;
-	int r = snapshot_take(monitor, task, &snapshot, err);
+	int r = take(call, task, &snapshot, err);
 
 	if (r < 0)
 		return status_of(r);
@@ -72,6 +94,8 @@ static int write_tasks(struct call *call, const char *task, const struct query *
 	}
 	if (call->sees != SEES_ALL)
 		snapshot_mask(&snapshot);
+	if (!task)
+		buffer_expect(&call->body, call->server->answers.tasks_length);
 	tasks_write(&call->body, &snapshot, query->has_at ? query->at_ns : status.last_tick_wall_ns,
 		pids);
 	return MHD_HTTP_OK;
@@ -214,7 +238,7 @@ static int write_metrics(
 	struct exposure *exposure = &call->server->answers.exposure;
 	CLEANUP_SNAPSHOT struct snapshot snapshot = {0};
 	struct self_status self;
-	int r = snapshot_take(call->server->options.monitor, NULL, &snapshot, err);
+	int r = take(call, NULL, &snapshot, err);
 
 	if (r < 0)
 		return status_of(r);
@@ -224,8 +248,10 @@ static int write_metrics(
 		return status_of(r);
 	}
 	read_self(call, &self);
+	buffer_expect(&call->body, call->server->answers.metrics_length);
 	metrics_write(&call->body, format, exposure, &self,
 		call->sees == SEES_ALL ? 0 : snapshot_guarded());
+	call->server->answers.metrics_length = with_slack(call->body.used);
 	return MHD_HTTP_OK;
 }
 

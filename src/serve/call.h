@@ -44,6 +44,11 @@ int call_history(struct call *call, struct tally_error *err);
 int call_status(struct call *call, struct tally_error *err);
 int call_metrics(struct call *call, struct tally_error *err);
 int call_health(struct call *call, struct tally_error *err);
+int call_thermos_ids(struct call *call, struct tally_error *err);
+int call_thermos_count(struct call *call, struct tally_error *err);
+int call_thermos_task(struct call *call, struct tally_error *err);
+int call_thermos_process(struct call *call, struct tally_error *err);
+int call_thermos_processes(struct call *call, struct tally_error *err);
 
 /** A header of the request, or NULL. */
 const char *call_header(const struct call *call, const char *name);

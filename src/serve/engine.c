@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "base/attr.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/file.h"
@@ -27,8 +26,7 @@
 #define RETIRE_NS (60 * NS_PER_S)
 
 /* It has no other way to tell why it does not start. Of several complaints the first is the cause. */
-PRINTF_LIKE(2, 0)
-static void hear_complaint(void *context, const char *format, va_list args)
+static void PRINTF_LIKE(2, 0) hear_complaint(void *context, const char *format, va_list args)
 {
 	struct server *server = context;
 

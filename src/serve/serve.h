@@ -11,6 +11,7 @@
  *     answer.c    from a route to a body; the cache of those that change with the tick alone
  *     snapshot.c tasks.c series.c self.c  what is answered, as JSON
  *     exposure.c metrics.c  /metrics
+ *     thermos.c   /j/, the JSON of Thermos' observer
  *     body.c compress.c asset.c  how it is sent
  *
  * Nothing is sampled in a request. An answer that all clients are given alike is made once per tick,

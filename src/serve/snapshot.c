@@ -125,6 +125,14 @@ static void add_process(
 	s->tasks[s->task_count - 1].count++;
 }
 
+void snapshot_expect(struct snapshot *snapshot, size_t tasks, size_t processes)
+{
+	snapshot->tasks = calloc(tasks + 1, sizeof(*snapshot->tasks));
+	snapshot->processes = calloc(processes + 1, sizeof(*snapshot->processes));
+	snapshot->task_room = snapshot->tasks ? tasks + 1 : 0;
+	snapshot->process_room = snapshot->processes ? processes + 1 : 0;
+}
+
 int snapshot_take(struct tally_monitor *monitor, const char *task, struct snapshot *ret,
 	struct tally_error *err)
 {

@@ -47,6 +47,9 @@ void snapshot_done(struct snapshot *snapshot);
 
 #define CLEANUP_SNAPSHOT CLEANUP(snapshot_done)
 
+/** Make room for what is expected, so that the monitor's lock is not held for growing. Only a hint. */
+void snapshot_expect(struct snapshot *snapshot, size_t tasks, size_t processes);
+
 /**
  * Copy what a monitor knows now.
  *
