@@ -16,7 +16,7 @@
 
 struct show_options {
 	struct option_list sources;
-	const char *collector;
+	const char *collector, *store;
 	int64_t interval_ns, at_wall_ns;
 	bool json, pids, pss;
 };
@@ -31,7 +31,10 @@ static const struct option_row options[] = {
 	{"json", 'j', OPTION_FLAG, NULL, AT(json), "write JSON instead of a table"},
 	{"interval", 'i', OPTION_DURATION, "TIME", AT(interval_ns),
 		"time between the two samples that rates are made of (default: 500ms)"},
-	{"at", 0, OPTION_TIME, "TIME", AT(at_wall_ns), "show an instant of the past"},
+	{"at", 0, OPTION_TIME, "TIME", AT(at_wall_ns),
+		"show an instant of the past, from a store: 14:05, -5m, 2026-11-24T03:25:00Z"},
+	{"store", 0, OPTION_FILE, "FILE", AT(store),
+		"store to read with --at (default: that of `tally observe`)"},
 	{"collector", 'c', OPTION_STRING, "NAME", AT(collector), HELP_COLLECTOR},
 	{"pss", 0, OPTION_FLAG, NULL, AT(pss), HELP_PSS},
 	{.name = NULL},
@@ -117,16 +120,26 @@ static int show_sampled(
 	return r == -EINVAL ? EXIT_USAGE : EXIT_FAIL;
 }
 
-static int refuse_what_needs_an_observer(
-	const struct show_options *o, const struct command_line *line)
+static int check(const struct show_options *o, const struct command_line *line)
 {
-	if (options_given(line, "at"))
+	static const char *const now_only[] = {"source", "pids", "interval", "collector", "pss"};
+
+	if (options_given(line, "at")) {
+		for (size_t i = 0; i < ARRAY_SIZE(now_only); i++)
+			if (options_given(line, now_only[i]))
+				return line_refuse(line, 0,
+					"--at reads the past from a store, where --%s means "
+					"nothing; leave it out",
+					now_only[i]);
+		return OPTIONS_GO;
+	}
+	if (options_given(line, "store"))
 		return line_refuse_option(
-			line, "at", "the past needs a history, and a sample taken now has none");
+			line, "store", "a store has the past: tell the instant with --at TIME");
 	if (o->sources.count == 0)
 		return line_refuse(line, 0,
 			"it needs to be told what to look at: name processes with --source "
-			"pid:NAME=PID");
+			"pid:NAME=PID, or an instant of the past with --at TIME");
 	return OPTIONS_GO;
 }
 
@@ -138,8 +151,10 @@ static int run_show(int argc, char **argv)
 	int status = options_parse(&command_show, argc, argv, &o, &line);
 
 	if (status == OPTIONS_GO)
-		status = refuse_what_needs_an_observer(&o, &line);
-	if (status == OPTIONS_GO)
+		status = check(&o, &line);
+	if (status == OPTIONS_GO && options_given(&line, "at"))
+		status = show_past(&line, o.store, o.at_wall_ns, o.json);
+	else if (status == OPTIONS_GO)
 		status = show_sampled(&o, &line, &monitor);
 	tally_monitor_free(monitor);
 	options_done(&command_show, &o);
@@ -149,10 +164,11 @@ static int run_show(int argc, char **argv)
 const struct command command_show = {
 	.name = "show",
 	.arguments = "[TASK[/PROCESS]]",
-	.summary = "Show what tasks consume now",
+	.summary = "Show what tasks consume now, or did at an instant",
 	.description =
 		"Samples the tasks that --source names twice, a short time apart, and shows the\n"
-		"second sample with the rates between them.",
+		"second sample with the rates between them. With --at it shows what a store has\n"
+		"of an instant of the past.",
 	.options = options,
 	.most = 1,
 	.run = run_show,

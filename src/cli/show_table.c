@@ -22,14 +22,6 @@ static const struct {
 	{"FDS", TALLY_FDS},
 };
 
-/* Rows on their way into the table, and the reasons of what is absent from them. */
-struct showing {
-	struct table table;
-	const struct wanted *wanted;
-	char task[256]; /* Id of the one visited last. */
-	bool absent[TALLY_REASON_COUNT];
-};
-
 static void add_absent(struct showing *showing, const struct tally_sample *sample, int metric)
 {
 	if (sample->reason[metric] < TALLY_REASON_COUNT)
@@ -60,6 +52,15 @@ static void add_figures(struct showing *showing, const struct tally_reading *rea
 	}
 }
 
+void showing_add(struct showing *showing, const char *name, const char *life, const char *pid,
+	const struct tally_reading *reading)
+{
+	table_add(&showing->table, name);
+	table_add(&showing->table, life);
+	table_add(&showing->table, pid);
+	add_figures(showing, reading);
+}
+
 static void show_task(
 	void *context, const struct tally_task_info *info, const struct tally_reading *reading)
 {
@@ -69,10 +70,7 @@ static void show_task(
 	snprintf(showing->task, sizeof(showing->task), "%s", info->id);
 	if (wanted->process)
 		return;
-	table_add(&showing->table, info->id);
-	table_add(&showing->table, tally_life_name(info->life));
-	table_add(&showing->table, "");
-	add_figures(showing, reading);
+	showing_add(showing, info->id, tally_life_name(info->life), "", reading);
 }
 
 static void show_process(
@@ -90,14 +88,12 @@ static void show_process(
 		snprintf(name, sizeof(name), "  %s", info->name);
 	if (info->pid)
 		snprintf(pid, sizeof(pid), "%d", (int)info->pid);
-	table_add(&showing->table, name);
-	table_add(&showing->table, tally_life_name(info->life));
-	table_add(&showing->table, pid);
-	add_figures(showing, reading);
+	showing_add(showing, name, tally_life_name(info->life), pid, reading);
 }
 
-static void add_titles(struct table *table)
+void showing_begin(struct showing *showing)
 {
+	struct table *table = &showing->table;
 	static const char *const titles[] = {"TASK", "LIFE", "PID", "CPU", "CORES"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
@@ -109,17 +105,23 @@ static void add_titles(struct table *table)
 		table->right[i] = true;
 }
 
+int showing_print(struct showing *showing)
+{
+	int r = table_print(&showing->table, stdout, terminal_style(STDOUT_FILENO));
+
+	for (int i = 0; i < TALLY_REASON_COUNT; i++)
+		if (showing->absent[i])
+			printf("- %s: %s\n", format_reason(i), tally_reason_text(i));
+	return r;
+}
+
 int show_tasks(struct tally_monitor *monitor, const struct wanted *wanted)
 {
 	struct showing showing = {.wanted = wanted};
 
-	add_titles(&showing.table);
+	showing_begin(&showing);
 	monitor_visit(monitor, wanted->task, show_task, show_process, &showing, NULL);
-	int r = table_print(&showing.table, stdout, terminal_style(STDOUT_FILENO));
-	for (int i = 0; i < TALLY_REASON_COUNT; i++)
-		if (showing.absent[i])
-			printf("- %s: %s\n", format_reason(i), tally_reason_text(i));
-	return r;
+	return showing_print(&showing);
 }
 
 /* The pids of one task on their way into the table. */

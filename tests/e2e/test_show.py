@@ -166,11 +166,13 @@ def test_without_a_source_it_says_what_to_do(tally):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_past_is_refused_without_a_history(tally):
+def test_the_past_is_not_asked_of_a_source(tally, tmp_path):
     done = tally("show", "--source", f"pid:me={os.getpid()}", "--at", "-5m")
     assert done.returncode == 2
-    assert "history" in done.stderr
+    assert "--source" in done.stderr and done.stderr.count("\n") == 1
     assert tally("show", "--at", "yesterday").returncode == 2
+    done = tally("show", "--store", tmp_path / "x.db")
+    assert done.returncode == 2 and "--at TIME" in done.stderr
 
 
 def test_a_process_that_ends_between_the_samples_is_shown_as_ended(tally, child):
