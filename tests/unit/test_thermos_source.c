@@ -405,7 +405,7 @@ static void thermos_itself_never_counts(void **state)
 static void a_kernel_thread_never_counts(void **state)
 {
 	struct wire wire = {0};
-	int64_t start_ns;
+	int64_t start_ns = 0;
 
 	if (getuid() != 0 || identity_start_ns("/proc", 2, &start_ns) < 0)
 		skip_because("kernel threads are not to be seen here");
