@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fail.h"
@@ -147,6 +148,25 @@ static int give_sockets(struct observer *o, struct tally_error *err)
 	return 0;
 }
 
+/* The folder of the store is made while we may, for the user we become. One that is there stays as
+ * it is. */
+static int give_store(struct observer *o, struct tally_error *err)
+{
+	const struct passwd *user = getpwnam(o->options.user);
+	const char *store = store_of(o), *slash = store ? strrchr(store, '/') : NULL;
+	char folder[4096];
+
+	if (!user || !slash || slash == store)
+		return 0;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - store), store);
+	if (mkdir(folder, 0700) < 0)
+		return errno == EEXIST ? 0 : tally_fail(err, -errno, "cannot make %s", folder);
+	if (chown(folder, user->pw_uid, user->pw_gid) < 0)
+		return tally_fail(
+			err, -errno, "cannot give %s to user %.60s", folder, o->options.user);
+	return 0;
+}
+
 /* Whatever needs rights comes before they are dropped, and threads come after. */
 static int start(struct observer *o, struct tally_error *err)
 {
@@ -158,6 +178,8 @@ static int start(struct observer *o, struct tally_error *err)
 		r = observe_listen(o, err);
 	if (r == 0 && o->options.user)
 		r = give_sockets(o, err);
+	if (r == 0 && o->options.user)
+		r = give_store(o, err);
 	if (r == 0)
 		r = open_collector(o, err);
 	if (r == 0)
