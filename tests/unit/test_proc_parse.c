@@ -91,15 +91,15 @@ static void a_stat_with_impossible_numbers_is_none_or_harmless(void **state)
 {
 	struct proc_stat stat;
 
-	assert_false(parse_stat("812 (x) S 99999999999 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 1 1 1 1\n",
-		&stat));
-	assert_false(parse_stat("99999999999 (x) S 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 1 1 1 1\n",
-		&stat));
+	assert_false(parse_stat(
+		"812 (x) S 99999999999 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 1 1 1 1\n", &stat));
+	assert_false(parse_stat(
+		"99999999999 (x) S 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 1 1 1 1\n", &stat));
 	assert_false(parse_stat(
 		"812 (x) S 1 1 1 0 0 0 99999999999999999999 0 0 0 0 0 0 0 0 0 1 0 1 1 1 1\n",
 		&stat));
-	assert_true(parse_stat("812 (x) S 1 1 -1 0 0 0 -5 0 0 0 0 0 -7 0 20 -20 1 0 1 1 1 1\n",
-		&stat));
+	assert_true(
+		parse_stat("812 (x) S 1 1 -1 0 0 0 -5 0 0 0 0 0 -7 0 20 -20 1 0 1 1 1 1\n", &stat));
 	assert_int_equal(stat.minor_faults, 0);
 	assert_int_equal(stat.children_user_ticks, 0);
 	assert_int_equal(stat.nice, -20);
@@ -107,12 +107,13 @@ static void a_stat_with_impossible_numbers_is_none_or_harmless(void **state)
 
 static void status_adds_up_what_is_shared(void **state)
 {
-	static const char text[] = "Name:\tx\nState:\tS (sleeping)\nPPid:\t7\nVmSize:\t    8168 kB\n"
-				   "VmRSS:\t    4684 kB\nRssAnon:\t    1000 kB\n"
-				   "RssFile:\t    3000 kB\nRssShmem:\t     684 kB\n"
-				   "VmSwap:\t      12 kB\nThreads:\t3\n"
-				   "voluntary_ctxt_switches:\t150\n"
-				   "nonvoluntary_ctxt_switches:\t23\n";
+	static const char text[] =
+		"Name:\tx\nState:\tS (sleeping)\nPPid:\t7\nVmSize:\t    8168 kB\n"
+		"VmRSS:\t    4684 kB\nRssAnon:\t    1000 kB\n"
+		"RssFile:\t    3000 kB\nRssShmem:\t     684 kB\n"
+		"VmSwap:\t      12 kB\nThreads:\t3\n"
+		"voluntary_ctxt_switches:\t150\n"
+		"nonvoluntary_ctxt_switches:\t23\n";
 	struct proc_status status;
 
 	assert_true(proc_parse_status(text, strlen(text), &status));
@@ -151,8 +152,8 @@ static void io_needs_both_lines(void **state)
 	assert_true(proc_parse_io(text, strlen(text), &read_bytes, &write_bytes));
 	assert_int_equal(read_bytes, 4096);
 	assert_int_equal(write_bytes, 8192);
-	assert_false(proc_parse_io("read_bytes: -1\nwrite_bytes: 1\n", 30, &read_bytes,
-		&write_bytes));
+	assert_false(
+		proc_parse_io("read_bytes: -1\nwrite_bytes: 1\n", 30, &read_bytes, &write_bytes));
 }
 
 static void schedstat_is_two_numbers_and_more(void **state)
