@@ -5,8 +5,8 @@ DESTDIR ?=
 MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale fuzz lint fmt \
-	fmt-check install clean
+.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale bench-history \
+	fuzz lint fmt fmt-check install clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-storm: build deps-bench ## Compare the CPU counted in fork storms with the
 
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)
+
+bench-history: build deps-bench ## Measure what remembering costs, beside Prometheus
+	@bench/history.py --build $(BUILD)
 
 fuzz: deps-test ## Run every fuzzer for a minute
 	@tests/run --build $(BUILD) --fuzz-seconds 60 fuzz

@@ -2,13 +2,13 @@
 /**
  * The memory of an observer after an hour, without waiting for it.
  *
- *     history_observer [STORE] < roots
+ *     history_observer STORE WAKE < roots
  *
  * Reads lines TASK/PROCESS=PID up to "ready" or the end, follows them as the observer does, and
  * takes three real ticks. From then on a clock that is only simulated goes on: for an hour of
- * seconds, every task's samples are kept again, with what moves in processes that sleep: now and
- * then one of them wakes up, a few CPU microseconds and a context switch dearer, and every so often
- * its memory changes by a page. Prints one JSON object: the resident memory of this whole process
+ * seconds, every task's samples are kept again. Where WAKE is not 0, one process in so many wakes up
+ * in each second, some microseconds of CPU and a context switch or two dearer, and now and then its
+ * memory has changed by a page. Prints one JSON object: the resident memory of this whole process
  * before and after, and what the history says it takes.
  */
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "load/load.h"
 #include "monitor/internal.h"
 
-#define HOUR_SECONDS 3600
+#define HOUR_SECONDS  3600
 #define PROCESSES_MAX 64
 
 static void say(void *context, enum tally_log_level level, const char *line)
@@ -60,16 +60,18 @@ static int64_t resident_bytes(void)
 	return pages * sysconf(_SC_PAGESIZE);
 }
 
-/* One process in thirty wakes up in a second: a timer, a keep-alive. */
+static int wake;
+
+/* A timer, a keep-alive. */
 static void live(struct tally_sample *sample)
 {
-	if (rand() % 30 == 0) {
+	if (wake > 0 && rand() % wake == 0) {
 		sample->value[TALLY_CPU_USER] += 20000 + rand() % 30000;
 		sample->value[TALLY_CPU_SYSTEM] += 10000 + rand() % 30000;
 		sample->value[TALLY_RUN_QUEUE_WAIT] += rand() % 50000;
 		sample->value[TALLY_VOLUNTARY_SWITCHES] += 1 + rand() % 3;
 	}
-	if (rand() % 600 == 0) {
+	if (wake > 0 && rand() % (wake * 20) == 0) {
 		sample->value[TALLY_RSS] += (rand() % 9 - 4) * 4096;
 		sample->value[TALLY_MINOR_FAULTS] += 1 + rand() % 4;
 	}
@@ -111,12 +113,17 @@ static void simulate(struct tally_monitor *monitor)
 
 int main(int argc, char **argv)
 {
-	struct tally_monitor_options options = {
-		.collector = "auto", .store = argc > 1 ? argv[1] : NULL, .log = say};
+	struct tally_monitor_options options = {.collector = "auto", .log = say};
 	struct tally_monitor *monitor;
 	struct tally_status status;
 	struct tally_error err;
 
+	if (argc != 3) {
+		fprintf(stderr, "usage: history_observer STORE WAKE < roots\n");
+		return 2;
+	}
+	options.store = argv[1];
+	wake = (int)load_number("WAKE", argv[2], 0, 1000000);
 	if (tally_monitor_new(&options, &monitor, &err) < 0)
 		load_die("%s", err.message);
 	follow_all(monitor);
