@@ -34,7 +34,8 @@ static const struct option_row options[] = {
 	{"rate", 'r', OPTION_FLAG, NULL, AT(rate), "counters as rates, per second"},
 	{"json", 'j', OPTION_FLAG, NULL, AT(json), "write JSON instead of a table"},
 	{"csv", 0, OPTION_FLAG, NULL, AT(csv), "write CSV instead of a table"},
-	{"store", 0, OPTION_FILE, "FILE", AT(store), HELP_STORED},
+	{"store", 0, OPTION_FILE, "FILE", AT(store),
+		"store to read, instead of asking the observer (default: where none answers, its own)"},
 	{"socket", 0, OPTION_FILE, "PATH", AT(socket), HELP_SOCKET},
 	{.name = NULL},
 };
@@ -164,9 +165,9 @@ const struct command command_history = {
 	.arguments = "TASK[/PROCESS]",
 	.summary = "Show what a task consumed in the past",
 	.description =
-		"Asks the observer when there is one, and reads the store otherwise. Of each step\n"
-		"it tells the rates of counters, and the average and the maximum of what goes up\n"
-		"and down.",
+		"Asks the observer when there is one, and reads its store otherwise. Of each\n"
+		"step it tells the rates of counters, and the average and the maximum of what\n"
+		"goes up and down.",
 	.options = options,
 	.least = 1,
 	.most = 1,
