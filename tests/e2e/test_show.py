@@ -57,8 +57,8 @@ def test_a_rate_comes_from_two_samples(tally, child):
     shown = show(tally, "--interval", "400ms", "--source", f"pid:busy={busy.pid}",
                  "--source", f"pid:idle={idle.pid}")
     rates = {task["task"]: task["cpu_rate"] for task in shown["tasks"]}
-    assert rates["busy"] > 0.1
-    assert rates["idle"] < 0.05
+    assert rates["busy"] > 0.01
+    assert rates["idle"] < rates["busy"] / 2
 
 
 def test_pids_are_listed_with_why_they_belong(tally, tree):
