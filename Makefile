@@ -5,11 +5,11 @@ DESTDIR ?=
 MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale bench-history \
-	fuzz lint fmt fmt-check install clean
+.PHONY: help deps deps-test deps-bench build run test test-thorough bench bench-storm bench-scale \
+	bench-history fuzz lint fmt fmt-check install clean
 
 help: ## Say what the targets do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what building needs (Debian packages)
 	@scripts/deps build
@@ -32,6 +32,10 @@ run: build ## Show Tally at work on an example task
 test: deps-test $(BUILD)/build.ninja ## Build and run every test
 	@ninja -C $(BUILD) --quiet
 	@tests/run --build $(BUILD)
+
+test-thorough: deps-test $(BUILD)/build.ninja ## Kill, fill and damage the store hundreds of times
+	@ninja -C $(BUILD) --quiet tests/unit/test_store_faults
+	@TALLY_THOROUGH=1 $(BUILD)/tests/unit/test_store_faults
 
 bench: build deps-bench ## Compare the cost with its peers at 500 tasks of 10 processes
 	@bench/bench.py --build $(BUILD)
