@@ -51,8 +51,8 @@ static size_t find_series(const char *task, const char *process)
 {
 	size_t i = 0;
 
-	while (i < series_count && (strcmp(series[i].task, task) != 0 ||
-					   strcmp(series[i].process, process) != 0))
+	while (i < series_count &&
+		(strcmp(series[i].task, task) != 0 || strcmp(series[i].process, process) != 0))
 		i++;
 	if (i == SERIES_MAX)
 		load_die("there are more than %d series", SERIES_MAX);
@@ -201,7 +201,8 @@ static size_t append(struct history *history, size_t at, int64_t shift_ns)
 	struct tally_error err;
 	size_t count = 0;
 
-	while (at + count < sample_count && samples[at + count].is.wall_ns == samples[at].is.wall_ns &&
+	while (at + count < sample_count &&
+		samples[at + count].is.wall_ns == samples[at].is.wall_ns &&
 		strcmp(series[samples[at + count].series].task, id) == 0) {
 		shift(&samples[at + count], shift_ns, &is[count]);
 		processes[count] = (struct history_process){
@@ -392,8 +393,8 @@ static void time_nearest(struct history *history, const char *key, int64_t until
 		struct history_task *task = history_find(history, of->task);
 		struct tally_sample sample, before;
 		int64_t begun_ns = load_now_ns();
-		int r = history_nearest(history, task, *of->process ? of->process : NULL, at_ns,
-			&sample, &before);
+		int r = history_nearest(
+			history, task, *of->process ? of->process : NULL, at_ns, &sample, &before);
 
 		ns[i] = load_now_ns() - begun_ns;
 		if (r < 0)

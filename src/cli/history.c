@@ -82,8 +82,8 @@ static int check_metrics(const struct history_command *o, const struct command_l
 		at += length + (at[length] == ',');
 	}
 	return named ? OPTIONS_GO
-		     : line_refuse_option(line, "metrics",
-			       "it names no metric; give keys, as rss_bytes,pids");
+		     : line_refuse_option(
+			       line, "metrics", "it names no metric; give keys, as rss_bytes,pids");
 }
 
 static int check(struct history_command *o, const struct command_line *line)

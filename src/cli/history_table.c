@@ -50,8 +50,8 @@ static size_t usual_columns(const json_t *answer, struct column ret[TABLE_COLUMN
 }
 
 /* @return how many, or -E2BIG. */
-static int named_columns(const json_t *answer, const char *metrics, bool rate,
-	struct column ret[TABLE_COLUMNS_MAX])
+static int named_columns(
+	const json_t *answer, const char *metrics, bool rate, struct column ret[TABLE_COLUMNS_MAX])
 {
 	int count = 0;
 

@@ -37,16 +37,12 @@ int history_write_csv(const json_t *answer)
 	const char *key;
 
 	fputs("time", stdout);
-	json_object_foreach(series, key, column)
-		printf(",%s", key);
-	json_object_foreach(maxima, key, column)
-		printf(",%s_max", key);
+	json_object_foreach(series, key, column) printf(",%s", key);
+	json_object_foreach(maxima, key, column) printf(",%s_max", key);
 	for (size_t row = 0; row < json_array_size(times); row++) {
 		printf("\n%.6f", json_number_value(json_array_get(times, row)));
-		json_object_foreach(series, key, column)
-			put_cell(column, row);
-		json_object_foreach(maxima, key, column)
-			put_cell(column, row);
+		json_object_foreach(series, key, column) put_cell(column, row);
+		json_object_foreach(maxima, key, column) put_cell(column, row);
 	}
 	fputc('\n', stdout);
 	return 0;

@@ -49,10 +49,9 @@ static int get_task(const char *socket, const char *task, const char *tail, cons
 {
 	CLEANUP_FREE char *id = client_escape(task);
 	CLEANUP_FREE char *name = client_escape(process ? process : "");
-	CLEANUP_FREE char *target =
-		id && name ? observed_target("/api/v1/tasks/%s%s%s%s", id, tail,
-				     process ? "&process=" : "", name)
-			   : NULL;
+	CLEANUP_FREE char *target = id && name ? observed_target("/api/v1/tasks/%s%s%s%s", id, tail,
+							 process ? "&process=" : "", name)
+					       : NULL;
 
 	return observed_get(socket, target, ret, ret_status, err);
 }

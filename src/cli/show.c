@@ -158,8 +158,9 @@ static int check(const struct show_options *o, const struct command_line *line)
 		return line_refuse_option(
 			line, "store", "a store has the past: tell the instant with --at TIME");
 	if (o->sources.count == 0)
-		return refuse_sampling(line, "is for what --source names; an observer samples as it "
-					     "was told to");
+		return refuse_sampling(line,
+			"is for what --source names; an observer samples as it "
+			"was told to");
 	if (o->socket)
 		return line_refuse_option(line, "socket",
 			"give --source to sample here or --socket to ask an observer, not both");

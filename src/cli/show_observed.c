@@ -16,9 +16,8 @@
 
 static int64_t value_of(const json_t *value, enum tally_metric metric)
 {
-	return tally_metrics[metric].unit == TALLY_UNIT_NS
-		       ? llround(json_number_value(value) * 1e9)
-		       : (int64_t)json_number_value(value);
+	return tally_metrics[metric].unit == TALLY_UNIT_NS ? llround(json_number_value(value) * 1e9)
+							   : (int64_t)json_number_value(value);
 }
 
 /* The reasons of what is absent come as their texts. */
@@ -37,8 +36,8 @@ static void read_figures(const json_t *from, struct tally_reading *ret)
 	const json_t *missing = json_object_get(from, "missing");
 	const json_t *rate = json_object_get(from, "cpu_rate");
 
-	*ret = (struct tally_reading){.has_cpu_rate = json_is_number(rate),
-		.cpu_rate = json_number_value(rate)};
+	*ret = (struct tally_reading){
+		.has_cpu_rate = json_is_number(rate), .cpu_rate = json_number_value(rate)};
 	tally_sample_clear(&ret->sample, TALLY_REASON_NOT_SAMPLED);
 	for (int m = 0; m < TALLY_METRIC_COUNT; m++) {
 		const json_t *value = json_object_get(from, tally_metrics[m].key);
@@ -150,8 +149,7 @@ static int add_members(const char *socket, json_t *answer, struct tally_error *e
 		CLEANUP_FREE char *id = strdup(text_of(task, "task"));
 		const char *process;
 		json_t *one = NULL;
-		int r = id ? observed_get_task(
-				     socket, id, "?pids=1", false, &process, &one, err)
+		int r = id ? observed_get_task(socket, id, "?pids=1", false, &process, &one, err)
 			   : tally_fail(err, -ENOMEM, "cannot list the pids");
 
 		if (r == 0)
@@ -180,8 +178,8 @@ static int keep_process(json_t *answer, const char *only, struct tally_error *er
 	}
 	if (json_array_size(json_object_get(task, "processes")) > 0)
 		return 0;
-	return tally_refuse(err, -ENOENT, "task %s has no process '%.100s'", text_of(task, "task"),
-		only);
+	return tally_refuse(
+		err, -ENOENT, "task %s has no process '%.100s'", text_of(task, "task"), only);
 }
 
 static int ask(const struct show_question *q, json_t **ret, const char **ret_process,
@@ -213,12 +211,13 @@ static int fail_empty(const struct show_question *q, struct tally_error *err)
 	char at[32];
 
 	if (q->has_at)
-		return tally_refuse(err, -ENODATA, "nothing was sampled at %s, as far as the "
-						   "observer remembers; `tally status` tells since "
-						   "when it runs",
+		return tally_refuse(err, -ENODATA,
+			"nothing was sampled at %s, as far as the "
+			"observer remembers; `tally status` tells since "
+			"when it runs",
 			stored_time(at, q->at_ns, false));
-	return tally_refuse(err, -ENODATA,
-		"the observer follows no task now; give it one with --source");
+	return tally_refuse(
+		err, -ENODATA, "the observer follows no task now; give it one with --source");
 }
 
 int show_observed(const struct show_question *question, struct tally_error *err)
@@ -227,8 +226,7 @@ int show_observed(const struct show_question *question, struct tally_error *err)
 	const char *process;
 	int r = ask(question, &answer, &process, err);
 
-	if (r == 0 && !question->json &&
-		json_array_size(json_object_get(answer, "tasks")) == 0)
+	if (r == 0 && !question->json && json_array_size(json_object_get(answer, "tasks")) == 0)
 		r = fail_empty(question, err);
 	if (r == 0) {
 		r = question->json   ? json_write(answer, stdout)

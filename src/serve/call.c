@@ -173,9 +173,8 @@ static void choose_step(struct call *call, struct query *query)
 {
 	struct history_extent extent;
 
-	if (query->auto_step &&
-		monitor_past_extent(call->server->options.monitor, call->request->args[0],
-			query->process, &extent, NULL) == 0)
+	if (query->auto_step && monitor_past_extent(call->server->options.monitor,
+					call->request->args[0], query->process, &extent, NULL) == 0)
 		query->step_ns = series_step(&extent, query->since_ns, query->until_ns);
 }
 

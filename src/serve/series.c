@@ -310,15 +310,15 @@ static void write_columns(const struct series *series, struct buffer *out)
 
 	if (series->shown & QUERY_CPU_RATE) {
 		write_column(series, out,
-			(struct column){
-				"cpu_rate", write_cpu_rate, TALLY_CPU_USER, TALLY_CPU_SYSTEM, false});
+			(struct column){"cpu_rate", write_cpu_rate, TALLY_CPU_USER,
+				TALLY_CPU_SYSTEM, false});
 		comma = ",";
 	}
 	if (series->shown & QUERY_CPU_SECONDS) {
 		buffer_puts(out, comma);
 		write_column(series, out,
-			(struct column){
-				"cpu_seconds", cpu_seconds, TALLY_CPU_USER, TALLY_CPU_SYSTEM, false});
+			(struct column){"cpu_seconds", cpu_seconds, TALLY_CPU_USER,
+				TALLY_CPU_SYSTEM, false});
 		comma = ",";
 	}
 	for (int i = 0; i < TALLY_METRIC_COUNT; i++) {
@@ -328,8 +328,8 @@ static void write_columns(const struct series *series, struct buffer *out)
 			continue;
 		buffer_puts(out, comma);
 		write_column(series, out,
-			(struct column){
-				tally_metrics[i].key, rate ? write_rate : write_value, i, i, false});
+			(struct column){tally_metrics[i].key, rate ? write_rate : write_value, i, i,
+				false});
 		comma = ",";
 	}
 }
@@ -420,8 +420,7 @@ int64_t series_since(const struct query *query)
 {
 	int64_t before_ns = BEFORE_NS, since_ns;
 
-	if (query->step_ns > BEFORE_NS / 2 &&
-		__builtin_mul_overflow(query->step_ns, 2, &before_ns))
+	if (query->step_ns > BEFORE_NS / 2 && __builtin_mul_overflow(query->step_ns, 2, &before_ns))
 		return INT64_MIN;
 	return __builtin_sub_overflow(query->since_ns, before_ns, &since_ns) ? INT64_MIN : since_ns;
 }

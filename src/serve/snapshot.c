@@ -233,8 +233,8 @@ static int64_t distance_of(const struct snapshot_task *task, int64_t wall_ns)
 static bool turn_task_back(
 	struct snapshot_task *task, struct tally_monitor *monitor, int64_t wall_ns)
 {
-	if (monitor_past_sample(monitor, task->info.id, NULL, wall_ns, &task->reading,
-		    &task->gap_ns, NULL) < 0)
+	if (monitor_past_sample(
+		    monitor, task->info.id, NULL, wall_ns, &task->reading, &task->gap_ns, NULL) < 0)
 		return false;
 	revive(task->reading.sample.wall_ns, &task->info.life, &task->info.ended_wall_ns);
 	return true;
@@ -274,8 +274,8 @@ static void keep_living(struct snapshot *snapshot, int64_t wall_ns)
 	snapshot->task_count = kept;
 }
 
-static int add_past(struct snapshot *snapshot, struct tally_monitor *monitor, const char *task,
-	int64_t wall_ns)
+static int add_past(
+	struct snapshot *snapshot, struct tally_monitor *monitor, const char *task, int64_t wall_ns)
 {
 	snapshot->known = snapshot->task_count;
 	if (task) {

@@ -36,7 +36,7 @@ struct snapshot {
 	size_t process_count, process_room;
 	struct snapshot_block *strings;
 	size_t known; /**< Tasks that the monitor knows come first: so many. */
-	bool failed; /**< Memory ran out on the way. */
+	bool failed;  /**< Memory ran out on the way. */
 };
 
 /** Whether a life is over. */

@@ -334,7 +334,8 @@ static void a_clock_that_was_set_is_told(void **state)
 		assert_true(add(&series, &sample, 1));
 	}
 	series_write(&series, "a", &b);
-	assert_non_null(strstr(text_of(&b), "\"times\":[8000.0,8001.0,4402.0,4403.0,8004.0,8005.0]"));
+	assert_non_null(
+		strstr(text_of(&b), "\"times\":[8000.0,8001.0,4402.0,4403.0,8004.0,8005.0]"));
 	assert_non_null(strstr(b.at, "\"clock_steps\":[{\"time\":4402.0,\"seconds\":-3600.0},"
 				     "{\"time\":8004.0,\"seconds\":3600.0}]"));
 	series_done(&series);
