@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <tally/error.h>
 #include "base/log.h"
+#include "disk/deleted.h"
 #include "disk/fan.h"
 #include "disk/scan.h"
 
@@ -36,6 +37,7 @@ struct disk_site {
 struct disk_tools {
 	struct scan_batch batch;
 	_Alignas(8) char events[FAN_BUFFER];
+	struct held_files held;
 };
 
 /** What one look found. */

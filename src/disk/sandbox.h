@@ -26,6 +26,7 @@ struct sandbox {
 	atomic_bool wanted; /**< A fresh figure was asked for. */
 	atomic_bool gone;   /**< Not watched any more. */
 	struct shelf shelf;
+	struct deleted deleted;
 
 	/* Set when made. */
 	char *path;
@@ -43,6 +44,7 @@ struct sandbox {
 	struct disk_site site;
 	unsigned methods; /**< Bit per method that may still be tried. */
 	struct disk_job *job;
+	bool counting; /**< The figure is there; what is held open is looked for. */
 	struct disk_reading reading;
 	int64_t tend_wait_ns; /**< What its method said last. */
 	int64_t spent_ns;     /**< CPU time of the look under way, then of the last one. */

@@ -17,7 +17,10 @@
 /* Work without a look at anything else: bounds how late a small sandbox is behind a huge one. */
 #define SLICE_NS (5 * NS_PER_MS)
 
-enum { STARVED_TIMES = 20 }; /* A slice that takes so many times as long has waited. */
+enum {
+	STARVED_TIMES = 20, /* A slice that takes so many times as long has waited. */
+	HELD_ASKED = 8,	    /* What all processes hold is asked so often in an interval, at most. */
+};
 #define STARVED_NS (10 * NS_PER_S)
 
 static void signal_event(int fd)
@@ -293,6 +296,19 @@ static bool take_turn(struct worker *worker)
 
 /* -- beginning and end ------------------------------------------------------------------------ */
 
+/* See disk_close(): while anyone asks, it waits. */
+static int ask_held(void *context, disk_held_visit_fn *visit, void *visit_context)
+{
+	struct disk *disk = context;
+
+	atomic_fetch_add(&disk->asking, 1);
+	int r = atomic_load(&disk->closing)
+			? -ECANCELED
+			: disk->options.held(disk->options.held_context, visit, visit_context);
+	atomic_fetch_sub(&disk->asking, 1);
+	return r;
+}
+
 static void take_over(struct worker *worker)
 {
 	struct disk *disk = worker->disk;
@@ -315,10 +331,17 @@ static void *run(void *argument)
 
 	be_idle(worker);
 	worker->tools.batch.ring = ring_open();
+	worker->tools.held = (struct held_files){
+		.ask = disk->options.held ? ask_held : NULL,
+		.context = disk,
+		.procfs = disk->options.procfs,
+		.fresh_ns = disk->options.interval_ns / HELD_ASKED,
+	};
 	take_over(worker);
 	while (ours && !atomic_load(&disk->closing))
 		ours = take_turn(worker);
 	ring_close(worker->tools.batch.ring);
+	held_files_done(&worker->tools.held);
 	if (ours) {
 		signal_event(disk->ended_fd);
 	} else {
