@@ -257,8 +257,8 @@ static size_t first_of(const struct held_files *files, pid_t pid)
 	return low;
 }
 
-static void look_at_held(struct deleted_look *look, const struct disk_holder *holder,
-	const struct disk_held *held)
+static void look_at_held(
+	struct deleted_look *look, const struct disk_holder *holder, const struct disk_held *held)
 {
 	struct disk_deleted file = {.holder = holder->tag, .pid = held->pid, .fd = held->fd};
 	char link[64], name[PATH_MAX + sizeof(deleted_mark)];
@@ -305,9 +305,8 @@ static int look_at_descriptor(void *context, const char *descriptor, uint64_t in
 {
 	struct descriptor_visit *visit = context;
 	struct deleted_look *look = visit->look;
-	struct disk_deleted file = {.holder = visit->holder->tag,
-		.pid = visit->holder->pid,
-		.fd = atoi(descriptor)};
+	struct disk_deleted file = {
+		.holder = visit->holder->tag, .pid = visit->holder->pid, .fd = atoi(descriptor)};
 	char name[PATH_MAX + sizeof(deleted_mark)];
 	dev_t device;
 
@@ -315,8 +314,8 @@ static int look_at_descriptor(void *context, const char *descriptor, uint64_t in
 	if (length <= 0 || !cut_mark(name, (size_t)length))
 		return 0;
 	file.name = name;
-	if (stat_file(look->scan.dir, descriptor, &file, &device) == 0 &&
-		device == look->device && is_holder(look, visit->holder))
+	if (stat_file(look->scan.dir, descriptor, &file, &device) == 0 && device == look->device &&
+		is_holder(look, visit->holder))
 		count_file(look, &file);
 	return 0;
 }

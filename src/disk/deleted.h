@@ -40,7 +40,7 @@ struct deleted_look;
 
 /** What is known of one sandbox. A zeroed one has heard of no processes. */
 struct deleted {
-	_Atomic(struct holders *) told;	    /**< By callers: newer than those of the worker. */
+	_Atomic(struct holders *) told;	     /**< By callers: newer than those of the worker. */
 	_Atomic(struct deleted_list *) list; /**< What the last look found, for callers. */
 
 	/* The worker's. */
@@ -50,7 +50,7 @@ struct deleted {
 
 /** What a look found. */
 struct deleted_sum {
-	int code;	     /**< As disk_reading.deleted_code. */
+	int code; /**< As disk_reading.deleted_code. */
 	int64_t bytes, files;
 };
 
@@ -75,8 +75,8 @@ void deleted_stop(struct deleted *deleted);
  *
  * @ret_left_out  Descriptors that were found, but are not listed.
  */
-void deleted_visit(struct deleted *deleted, disk_deleted_fn *visit, void *context,
-	int64_t *ret_left_out);
+void deleted_visit(
+	struct deleted *deleted, disk_deleted_fn *visit, void *context, int64_t *ret_left_out);
 
 void deleted_done(struct deleted *deleted);
 

@@ -261,8 +261,7 @@ void disk_refresh(struct disk *disk, uint32_t number)
 	worker_wake(disk);
 }
 
-int disk_hold(
-	struct disk *disk, uint32_t number, const struct disk_holder *holders, size_t count)
+int disk_hold(struct disk *disk, uint32_t number, const struct disk_holder *holders, size_t count)
 {
 	struct disk_reading reading;
 

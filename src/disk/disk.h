@@ -134,8 +134,7 @@ void disk_refresh(struct disk *disk, uint32_t sandbox);
  *
  * @return  0 or -ENOMEM.
  */
-int disk_hold(
-	struct disk *disk, uint32_t sandbox, const struct disk_holder *holders, size_t count);
+int disk_hold(struct disk *disk, uint32_t sandbox, const struct disk_holder *holders, size_t count);
 
 /**
  * Visit the descriptors that the last look found, the heaviest first; 256 at most.

@@ -43,6 +43,36 @@ int monitor_visit(struct tally_monitor *monitor, const char *task, tally_task_fn
  */
 int monitor_refresh_disk(struct tally_monitor *monitor, const char *task);
 
+/** A descriptor of a task, of a file that has no name any more. */
+struct monitor_deleted {
+	const char *process; /**< Whose it is, or NULL. */
+	pid_t pid;
+	int fd;
+	uint64_t inode;
+	int64_t bytes, size; /**< st_blocks * 512; st_size. */
+	const char *name;    /**< That it had; NULL: not known. Valid during the visit. */
+};
+
+typedef void monitor_deleted_fn(void *context, const struct monitor_deleted *file);
+
+/** What all of them hold together: each file once. */
+struct monitor_deleted_sum {
+	int code;		  /**< 0, or negative errno: it is not known. */
+	enum tally_reason reason; /**< Why, then. */
+	int64_t bytes, files;
+	int64_t left_out; /**< Descriptors that are not visited: only the heaviest are. */
+	int64_t boot_ns;  /**< CLOCK_BOOTTIME of the look; 0: there was none. */
+};
+
+/**
+ * Visit the files without a name that the processes of a task hold open, the heaviest first, as
+ * the last look at its sandbox found them. Waits for a tick under way, never for a file system.
+ *
+ * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox that can be looked at).
+ */
+int monitor_deleted(struct tally_monitor *monitor, const char *task, monitor_deleted_fn *visit,
+	void *context, struct monitor_deleted_sum *ret, struct tally_error *err);
+
 /**
  * What the source of a task told of it besides what tally_task_info has: what people call it, its
  * ports, the runs of its processes.
