@@ -287,6 +287,39 @@ void disk_deleted(struct disk *disk, uint32_t number, disk_deleted_fn *visit, vo
 	pthread_mutex_unlock(&disk->callers);
 }
 
+/* Taken for as long as it is copied, as deleted_visit() does. Callers' lock held. */
+static int copy_outline(struct sandbox *sandbox, int64_t looks, struct outline *ret)
+{
+	struct outline *outline = atomic_exchange(&sandbox->outline, NULL), *none = NULL;
+	int r = outline && outline->looks == looks ? outline_copy(outline, ret) : -EAGAIN;
+
+	if (outline && !atomic_compare_exchange_strong(&sandbox->outline, &none, outline)) {
+		outline_done(outline);
+		free(outline);
+	}
+	return r;
+}
+
+int disk_outline(struct disk *disk, uint32_t number, struct outline *ret)
+{
+	struct disk_reading reading;
+
+	*ret = (struct outline){0};
+	pthread_mutex_lock(&disk->callers);
+	struct sandbox *sandbox = disk->table[number];
+	shelf_take(&sandbox->shelf, &reading);
+	int r = reading.code                  ? reading.code
+		: !reading.knows_directories ? -EOPNOTSUPP
+					     : copy_outline(sandbox, reading.looks, ret);
+	if (r == -EAGAIN)
+		atomic_store(&sandbox->outline_wanted, true);
+	supervise(disk);
+	pthread_mutex_unlock(&disk->callers);
+	if (r == -EAGAIN)
+		worker_wake(disk);
+	return r;
+}
+
 void disk_status(struct disk *disk, struct disk_status *ret)
 {
 	pthread_mutex_lock(&disk->callers);

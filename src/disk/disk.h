@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <tally/error.h>
 #include "base/log.h"
+#include "disk/outline.h"
 
 struct disk;
 
@@ -63,6 +64,7 @@ struct disk_reading {
 	int64_t partial; /**< Directories that could not be read: bytes is then a lower bound. */
 	int64_t boot_ns; /**< CLOCK_BOOTTIME at which the figure was true. */
 	const char *method;  /**< How it is known: "walk", … Static. */
+	bool knows_directories; /**< That method does: disk_outline() may be called. */
 	int64_t looks;	     /**< Figures taken so far. */
 	int64_t drift_bytes; /**< What full walks found that tracking had missed, summed. */
 	int64_t rereads; /**< Full walks of a tracker after its first: checks, and lost events. */
@@ -143,6 +145,16 @@ int disk_hold(struct disk *disk, uint32_t sandbox, const struct disk_holder *hol
  */
 void disk_deleted(struct disk *disk, uint32_t sandbox, disk_deleted_fn *visit, void *context,
 	int64_t *ret_left_out);
+
+/**
+ * Copy the heaviest directories of a sandbox, as of its newest figure. Never blocks: what is not
+ * added up yet is asked for.
+ *
+ * @ret     Emptied; free what is in it with outline_done().
+ * @return  0; -EAGAIN (it was asked for: come again); -EINPROGRESS (there is no figure yet);
+ *          -EOPNOTSUPP (the method knows of no directories); -ENOMEM; another code of a reading.
+ */
+int disk_outline(struct disk *disk, uint32_t sandbox, struct outline *ret);
 
 void disk_status(struct disk *disk, struct disk_status *ret);
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "disk/deleted.h"
 #include "disk/fan.h"
+#include "disk/outline.h"
 #include "disk/scan.h"
 
 /** What methods may use, over all sandboxes of a disk. */
@@ -82,6 +83,14 @@ struct disk_method_ops {
 	 * @return  When it wants to be called again at the latest, in nanoseconds from now.
 	 */
 	int64_t (*tend)(struct disk_job *job, struct disk_tools *tools);
+
+	/**
+	 * Add the heaviest directories, as of the last figure; reads nothing. May be NULL: it knows
+	 * of none.
+	 *
+	 * @return  0; -EAGAIN (a look is under way); -ENOMEM.
+	 */
+	int (*outline)(struct disk_job *job, struct outline *ret);
 
 	void (*close)(struct disk_job *job);
 };

@@ -28,6 +28,31 @@ struct sandbox *sandbox_new(unsigned methods, const struct disk_site *site)
 	return sandbox;
 }
 
+static void outline_free(struct outline *outline)
+{
+	if (outline)
+		outline_done(outline);
+	free(outline);
+}
+
+/* Callers see by the number of looks whether it is of the newest figure. */
+void sandbox_outline(struct sandbox *sandbox)
+{
+	const struct disk_job *job = sandbox->job;
+	struct outline *outline = job && job->ops->outline ? calloc(1, sizeof(*outline)) : NULL;
+
+	if (!outline)
+		return;
+	if (job->ops->outline(sandbox->job, outline) < 0) {
+		outline_free(outline);
+		return;
+	}
+	outline_sort(outline);
+	outline->looks = sandbox->reading.looks;
+	outline->boot_ns = sandbox->reading.boot_ns;
+	outline_free(atomic_exchange(&sandbox->outline, outline));
+}
+
 void sandbox_hold(struct sandbox *sandbox)
 {
 	atomic_fetch_add(&sandbox->references, 1);
@@ -57,6 +82,7 @@ void sandbox_release(struct sandbox *sandbox)
 		return;
 	sandbox_shut(sandbox);
 	deleted_done(&sandbox->deleted);
+	outline_free(atomic_exchange(&sandbox->outline, NULL));
 	free(sandbox->path);
 	free(sandbox);
 }
@@ -109,6 +135,7 @@ static void take_figure(struct sandbox *sandbox, const struct disk_figure *figur
 	reading->drift_bytes = figure->drift_bytes;
 	reading->rereads = figure->rereads;
 	reading->method = sandbox->job->ops->name;
+	reading->knows_directories = sandbox->job->ops->outline;
 	reading->looks++;
 }
 

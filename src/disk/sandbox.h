@@ -27,6 +27,8 @@ struct sandbox {
 	atomic_bool gone;   /**< Not watched any more. */
 	struct shelf shelf;
 	struct deleted deleted;
+	atomic_bool outline_wanted; /**< The heaviest directories were asked for. */
+	_Atomic(struct outline *) outline; /**< As they were made last, for callers. */
 
 	/* Set when made. */
 	char *path;
@@ -61,6 +63,9 @@ void sandbox_release(struct sandbox *sandbox);
 
 /** When a slice must end: asked between steps. */
 typedef bool slice_over_fn(void *context);
+
+/** Add up the heaviest directories, and lay them out for callers. */
+void sandbox_outline(struct sandbox *sandbox);
 
 /** Let the method keep up. */
 void sandbox_tend(struct sandbox *sandbox, struct disk_tools *tools);

@@ -117,6 +117,11 @@ static void tend(struct worker *worker, struct sandbox *sandbox)
 	sandbox_tend(sandbox, &worker->tools);
 }
 
+static void outline(struct worker *worker, struct sandbox *sandbox)
+{
+	sandbox_outline(sandbox);
+}
+
 static void shut(struct worker *worker, struct sandbox *sandbox)
 {
 	sandbox_shut(sandbox);
@@ -254,6 +259,17 @@ static bool tend_all(struct worker *worker, int64_t now_ns, int64_t *ret_due_ns)
 	return true;
 }
 
+/* Somebody waits for it, and it is made once for each figure at most: the budget pays later. */
+static bool outline_all(struct worker *worker)
+{
+	struct sandbox *sandbox;
+
+	while ((sandbox = schedule_next_outline(&worker->disk->schedule)))
+		if (!be_busy(worker, sandbox, outline))
+			return false;
+	return true;
+}
+
 static bool shut_gone(struct worker *worker)
 {
 	struct sandbox *sandbox;
@@ -275,7 +291,7 @@ static bool take_turn(struct worker *worker)
 	int64_t due_ns, tend_due_ns;
 
 	take_incoming(disk, now_ns);
-	if (!shut_gone(worker) || !tend_all(worker, now_ns, &tend_due_ns))
+	if (!shut_gone(worker) || !tend_all(worker, now_ns, &tend_due_ns) || !outline_all(worker))
 		return false;
 
 	struct sandbox *sandbox = schedule_next(&disk->schedule, now_ns, &due_ns);
