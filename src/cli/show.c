@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/commands.h"
+#include "cli/disk.h"
 #include "cli/json.h"
 #include "cli/shared.h"
 #include "cli/show.h"
@@ -16,9 +17,9 @@
 
 struct show_options {
 	struct option_list sources;
-	const char *collector, *store;
+	const char *collector, *store, *socket;
 	int64_t interval_ns, at_wall_ns;
-	bool json, pids, pss;
+	bool json, pids, pss, deleted;
 };
 
 #define AT(member) offsetof(struct show_options, member)
@@ -28,6 +29,10 @@ static const struct option_row options[] = {
 		"where tasks come from, as pid:web=812 or pid:shop/web=812; may be given again"},
 	{"pids", 'p', OPTION_FLAG, NULL, AT(pids),
 		"list the operating-system processes of each task, and why they belong to it"},
+	{"deleted", 0, OPTION_FLAG, NULL, AT(deleted),
+		"list the files of a task's sandbox that have no name any more, but are held open"},
+	{"socket", 0, OPTION_FILE, "PATH", AT(socket),
+		"socket of the observer that --deleted asks when no source is named"},
 	{"json", 'j', OPTION_FLAG, NULL, AT(json), "write JSON instead of a table"},
 	{"interval", 'i', OPTION_DURATION, "TIME", AT(interval_ns),
 		"time between the two samples that rates are made of (default: 500ms)"},
@@ -101,6 +106,23 @@ static int show(const struct show_options *o, struct tally_monitor *monitor,
 	return r < 0 ? tally_fail(err, r, "cannot show the tasks") : 0;
 }
 
+/* Without a source the observer is asked, which knows already. */
+static int show_held(
+	const struct show_options *o, struct command_line *line, struct tally_monitor **monitor)
+{
+	struct tally_error err;
+	int r = 0;
+
+	if (o->sources.count) {
+		r = open_monitor(o, monitor, &err);
+		if (r == 0)
+			r = tally_monitor_tick(*monitor, &err);
+	}
+	if (r < 0)
+		return line_fail(line, "%s", err.message);
+	return show_deleted(line, *monitor, line->arguments[0], o->socket, o->json);
+}
+
 static int show_sampled(
 	const struct show_options *o, struct command_line *line, struct tally_monitor **monitor)
 {
@@ -122,7 +144,8 @@ static int show_sampled(
 
 static int check(const struct show_options *o, const struct command_line *line)
 {
-	static const char *const now_only[] = {"source", "pids", "interval", "collector", "pss"};
+	static const char *const now_only[] = {
+		"source", "pids", "interval", "collector", "pss", "deleted", "socket"};
 
 	if (options_given(line, "at")) {
 		for (size_t i = 0; i < ARRAY_SIZE(now_only); i++)
@@ -136,6 +159,15 @@ static int check(const struct show_options *o, const struct command_line *line)
 	if (options_given(line, "store"))
 		return line_refuse_option(
 			line, "store", "a store has the past: tell the instant with --at TIME");
+	if (o->deleted && line->argument_count == 0)
+		return line_refuse_option(line, "deleted", "name the task whose files are wanted");
+	if (o->deleted && o->pids)
+		return line_refuse_option(line, "pids", "give --pids or --deleted, not both");
+	if (o->socket && (!o->deleted || o->sources.count))
+		return line_refuse_option(line, "socket",
+			"only --deleted asks the observer, and only when no source is named");
+	if (o->deleted)
+		return OPTIONS_GO;
 	if (o->sources.count == 0)
 		return line_refuse(line, 0,
 			"it needs to be told what to look at: name processes with --source "
@@ -154,6 +186,8 @@ static int run_show(int argc, char **argv)
 		status = check(&o, &line);
 	if (status == OPTIONS_GO && options_given(&line, "at"))
 		status = show_past(&line, o.store, o.at_wall_ns, o.json);
+	else if (status == OPTIONS_GO && o.deleted)
+		status = show_held(&o, &line, &monitor);
 	else if (status == OPTIONS_GO)
 		status = show_sampled(&o, &line, &monitor);
 	tally_monitor_free(monitor);

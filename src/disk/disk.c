@@ -308,7 +308,7 @@ int disk_outline(struct disk *disk, uint32_t number, struct outline *ret)
 	pthread_mutex_lock(&disk->callers);
 	struct sandbox *sandbox = disk->table[number];
 	shelf_take(&sandbox->shelf, &reading);
-	int r = reading.code                  ? reading.code
+	int r = reading.code		     ? reading.code
 		: !reading.knows_directories ? -EOPNOTSUPP
 					     : copy_outline(sandbox, reading.looks, ret);
 	if (r == -EAGAIN)

@@ -63,10 +63,10 @@ struct disk_reading {
 	int64_t files;	 /**< Entries in it, the sandbox itself included. */
 	int64_t partial; /**< Directories that could not be read: bytes is then a lower bound. */
 	int64_t boot_ns; /**< CLOCK_BOOTTIME at which the figure was true. */
-	const char *method;  /**< How it is known: "walk", … Static. */
+	const char *method;	/**< How it is known: "walk", … Static. */
 	bool knows_directories; /**< That method does: disk_outline() may be called. */
-	int64_t looks;	     /**< Figures taken so far. */
-	int64_t drift_bytes; /**< What full walks found that tracking had missed, summed. */
+	int64_t looks;		/**< Figures taken so far. */
+	int64_t drift_bytes;	/**< What full walks found that tracking had missed, summed. */
 	int64_t rereads; /**< Full walks of a tracker after its first: checks, and lost events. */
 	int64_t look_cpu_ns; /**< CPU time the last one took. */
 	/**

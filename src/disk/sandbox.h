@@ -27,7 +27,7 @@ struct sandbox {
 	atomic_bool gone;   /**< Not watched any more. */
 	struct shelf shelf;
 	struct deleted deleted;
-	atomic_bool outline_wanted; /**< The heaviest directories were asked for. */
+	atomic_bool outline_wanted;	   /**< The heaviest directories were asked for. */
 	_Atomic(struct outline *) outline; /**< As they were made last, for callers. */
 
 	/* Set when made. */

@@ -64,8 +64,8 @@ static uint32_t weigh_dir(
 }
 
 /* Each is added to the one above it after all below it were: in the reverse of the order met. */
-static void add_up(const struct tree *tree, struct weight *weights, const uint32_t *order,
-	uint32_t count)
+static void add_up(
+	const struct tree *tree, struct weight *weights, const uint32_t *order, uint32_t count)
 {
 	while (count-- > 1) {
 		const struct weight *weight = &weights[order[count]];
@@ -95,8 +95,8 @@ static const char *path_of(const struct tree *tree, uint32_t id, char path[OUTLI
 	return path + at;
 }
 
-static int offer(const struct tree *tree, uint32_t id, const struct weight *weight,
-	struct outline *ret)
+static int offer(
+	const struct tree *tree, uint32_t id, const struct weight *weight, struct outline *ret)
 {
 	struct outline_dir dir = {
 		.depth = weight->depth, .bytes = weight->blocks * 512, .files = weight->files};

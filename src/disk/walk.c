@@ -167,7 +167,8 @@ static bool join_names(const struct walk *walk, char path[OUTLINE_PATH_SIZE])
 static void end_weighing(struct walk *walk, const struct level *level)
 {
 	unsigned depth = (unsigned)(walk->depth - 1);
-	struct outline_dir dir = {.depth = depth, .bytes = walk->sum.bytes, .files = walk->sum.files};
+	struct outline_dir dir = {
+		.depth = depth, .bytes = walk->sum.bytes, .files = walk->sum.files};
 	char path[OUTLINE_PATH_SIZE];
 
 	if (!walk->outline)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/fail.h"
 #include "monitor/internal.h"
 
@@ -152,25 +153,100 @@ static void read_deleted(struct tally_monitor *monitor, const struct task *task,
 	disk_deleted(monitor->disk, task->disk, visit_deleted, to, &ret->left_out);
 }
 
+/* Under tick_lock: else it could be unwatched meanwhile. */
+static int find_with_disk(
+	struct tally_monitor *monitor, const char *id, struct task **ret, struct tally_error *err)
+{
+	HASH_FIND_STR(monitor->tasks, id, *ret);
+	if (!*ret)
+		return tally_refuse(err, -ENOENT,
+			"there is no task '%.200s'; `tally show` lists those there are", id);
+	if (!(*ret)->sandbox)
+		return tally_refuse(err, -ENODATA, "task %.200s has no sandbox", id);
+	if (!(*ret)->has_disk)
+		return tally_refuse(err, -ENODATA,
+			"the sandbox of task %.200s cannot be looked at; the log says why", id);
+	return 0;
+}
+
 int monitor_deleted(struct tally_monitor *monitor, const char *id, monitor_deleted_fn *visit,
 	void *context, struct monitor_deleted_sum *ret, struct tally_error *err)
 {
 	struct deleted_visit to = {.visit = visit, .context = context};
 	struct task *task;
-	int r = 0;
 
 	*ret = (struct monitor_deleted_sum){0};
 	pthread_mutex_lock(&monitor->tick_lock);
-	HASH_FIND_STR(monitor->tasks, id, task);
-	if (!task)
-		r = tally_refuse(err, -ENOENT,
-			"there is no task '%.200s'; `tally show` lists those there are", id);
-	else if (!task->has_disk)
-		r = tally_refuse(err, -ENODATA, "task %.200s has no sandbox", id);
-	else {
+	int r = find_with_disk(monitor, id, &task, err);
+	if (r == 0) {
 		to.task = task;
 		read_deleted(monitor, task, &to, ret);
 	}
 	pthread_mutex_unlock(&monitor->tick_lock);
 	return r;
+}
+
+/* ---- the heaviest directories ---- */
+
+static int fail_outline(
+	int r, const struct task *task, const struct disk_reading *disk, struct tally_error *err)
+{
+	switch (r) {
+	case -EAGAIN:
+		return tally_refuse(err, r,
+			"the directories of task %.200s are being added up; ask again", task->id);
+	case -EINPROGRESS:
+		return tally_refuse(err, -EAGAIN,
+			"the first walk of the sandbox of task %.200s has not ended yet; ask again",
+			task->id);
+	case -ENOMEM:
+		return tally_fail(err, r, "task %.200s", task->id);
+	default:
+		return tally_refuse(err, r, "%s", disk->why);
+	}
+}
+
+/* Under tick_lock. */
+static int read_outline(struct tally_monitor *monitor, const struct task *task,
+	struct monitor_outline *ret, struct tally_error *err)
+{
+	struct disk_reading disk;
+	int r = disk_outline(monitor->disk, task->disk, &ret->dirs);
+
+	disk_read(monitor->disk, task->disk, &disk);
+	if (r < 0 && r != -EOPNOTSUPP)
+		return fail_outline(r, task, &disk, err);
+	ret->has_dirs = r == 0;
+	ret->sandbox = strdup(task->sandbox);
+	if (!ret->sandbox) {
+		outline_done(&ret->dirs);
+		return fail_outline(-ENOMEM, task, &disk, err);
+	}
+	ret->method = disk.method;
+	ret->bytes = disk.bytes;
+	ret->files = disk.files;
+	ret->partial = disk.partial;
+	ret->boot_ns = disk.boot_ns;
+	memcpy(ret->why, disk.why, sizeof(ret->why));
+	return 0;
+}
+
+int monitor_outline(struct tally_monitor *monitor, const char *id, struct monitor_outline *ret,
+	struct tally_error *err)
+{
+	struct task *task;
+
+	*ret = (struct monitor_outline){0};
+	pthread_mutex_lock(&monitor->tick_lock);
+	int r = find_with_disk(monitor, id, &task, err);
+	if (r == 0)
+		r = read_outline(monitor, task, ret, err);
+	pthread_mutex_unlock(&monitor->tick_lock);
+	return r;
+}
+
+void monitor_outline_done(struct monitor_outline *outline)
+{
+	outline_done(&outline->dirs);
+	free(TAKE(outline->sandbox));
 }

@@ -4,6 +4,7 @@
 #define MONITOR_MONITOR_H
 
 #include <tally/monitor.h>
+#include "disk/outline.h"
 
 struct collector;
 struct source;
@@ -42,6 +43,30 @@ int monitor_visit(struct tally_monitor *monitor, const char *task, tally_task_fn
  * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox that can be looked at).
  */
 int monitor_refresh_disk(struct tally_monitor *monitor, const char *task);
+
+/** The heaviest directories of a sandbox, and how they are known. */
+struct monitor_outline {
+	char *sandbox;	    /**< Its path. */
+	const char *method; /**< How its usage is known ("track", …). Static. */
+	char why[128];	    /**< Why it is not known better, or stale; may be empty. */
+	int64_t bytes, files, partial;
+	int64_t boot_ns; /**< CLOCK_BOOTTIME at which all this was true. */
+	bool has_dirs;	 /**< That method knows directories. */
+	struct outline dirs;
+};
+
+/**
+ * Read the heaviest directories of a task's sandbox, from what the disk worker knows: nothing is
+ * read from the file system. Waits for a tick under way.
+ *
+ * @ret     Filled on success; release with monitor_outline_done().
+ * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox), -EAGAIN (it is being added up,
+ *          or the first walk has not ended: ask again), others: the sandbox cannot be read.
+ */
+int monitor_outline(struct tally_monitor *monitor, const char *task, struct monitor_outline *ret,
+	struct tally_error *err);
+
+void monitor_outline_done(struct monitor_outline *outline);
 
 /** A descriptor of a task, of a file that has no name any more. */
 struct monitor_deleted {
