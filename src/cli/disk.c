@@ -77,9 +77,13 @@ int disk_ask(const char *socket, const char *task, const char *what, json_t **re
 		if (waited >= PATIENCE_MS)
 			break;
 	}
-	if (r == -ENOENT || r == -ECONNREFUSED)
-		return tally_prefix(
-			err, r, "start an observer, or name what to look at with --source");
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		struct tally_error why = *err;
+
+		tally_refuse(err, r,
+			"%s; start one with `tally observe`, or name what to look at with --source",
+			why.message);
+	}
 	return r;
 }
 
