@@ -5,7 +5,7 @@ DESTDIR ?=
 MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale fuzz lint fmt \
+.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-disk bench-scale fuzz lint fmt \
 	fmt-check install clean
 
 help: ## Say what the targets do
@@ -38,6 +38,9 @@ bench: build deps-bench ## Compare the cost with its peers at 500 tasks of 10 pr
 
 bench-storm: build deps-bench ## Compare the CPU counted in fork storms with the truth
 	@bench/storm.py --build $(BUILD)
+
+bench-disk: build deps-bench ## Compare the cost of disk usage with du, gdu and Python
+	@bench/disk.py --build $(BUILD)
 
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)
