@@ -140,7 +140,7 @@ static void one_change(const char *path)
 	poll(NULL, 0, 10000);
 	int64_t rest_ns = cpu_of(disk) - cpu_ns;
 	disk_read(disk, sandbox, &reading);
-	snprintf(name, sizeof(name), "%s/7/7/file-1", path);
+	snprintf(name, sizeof(name), "%s/0/7/file-1", path);
 	int fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (fd < 0 || fallocate(fd, 0, 0, 1 << 20) < 0)
 		load_die("cannot change %s", name);
