@@ -91,7 +91,7 @@ struct bpf_collector {
 	const struct log *log;
 	const char *procfs;
 	struct tally_bpf *skeleton;
-	struct held_program *held; /**< NULL: the kernel refused it. */
+	struct held_program *held;   /**< NULL: the kernel refused it. */
 	struct tally_config *config; /**< Shared with the kernel program. */
 	struct tally_news *news;
 	int marks, requests, cgroup_map, unions;
