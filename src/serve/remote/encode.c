@@ -2,11 +2,11 @@
 #include "serve/remote/encode.h"
 
 #include <errno.h>
-#include <snappy-c.h>
 #include <string.h>
 #include "base/attr.h"
 #include "base/fail.h"
 #include "remote.pb-c.h"
+#include "serve/remote/load.h"
 
 /* value.StaleNaN of Prometheus. */
 #define STALE_BITS UINT64_C(0x7ff0000000000002)
@@ -82,12 +82,12 @@ void encoder_add(struct encoder *e, const struct remote_label *labels, size_t co
 
 int encoder_finish(struct encoder *e, struct buffer *ret, struct tally_error *err)
 {
-	size_t length = snappy_max_compressed_length(e->plain.used);
+	size_t length = remote_api.snappy_max_compressed_length(e->plain.used);
 	int r = e->plain.code;
 
 	buffer_done(ret);
 	char *at = r == 0 ? buffer_more(ret, length) : NULL;
-	if (at && snappy_compress(e->plain.at, e->plain.used, at, &length) == SNAPPY_OK)
+	if (at && remote_api.snappy_compress(e->plain.at, e->plain.used, at, &length) == SNAPPY_OK)
 		ret->used = length;
 	else
 		r = -ENOMEM;

@@ -45,7 +45,7 @@ static inline size_t encoder_bytes(const struct encoder *encoder)
 }
 
 /**
- * Compress what was added, and begin anew.
+ * Compress what was added, and begin anew. remote_load() has been called.
  *
  * @ret      Emptied and filled: the body of a request.
  * @return   0 or -ENOMEM.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/remote/send.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/text.h"
+#include "serve/remote/load.h"
 
 #define CONNECT_SECONDS 10L
 #define REQUEST_SECONDS 30L
@@ -33,31 +33,34 @@ struct sender {
 
 static void free_url(CURLU **url)
 {
-	curl_url_cleanup(*url);
+	remote_api.curl_url_cleanup(*url);
 }
 
 static void free_part(char **part)
 {
-	curl_free(*part);
+	remote_api.curl_free(*part);
 }
 
 int sender_check(const char *url, char **ret_shown, struct tally_error *err)
 {
-	CLEANUP(free_url) CURLU *parts = curl_url();
+	int r = remote_load(err);
+
+	if (r < 0)
+		return r;
+	CLEANUP(free_url) CURLU *parts = remote_api.curl_url();
 	CLEANUP(free_part) char *scheme = NULL;
 	CLEANUP(free_part) char *shown = NULL;
-
 	if (!parts)
 		return tally_fail(err, -ENOMEM, "cannot write to a URL");
-	if (curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
-		curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+	if (remote_api.curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
+		remote_api.curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
 		(strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
 		return tally_refuse(err, -EINVAL,
 			"it is no URL to write to; write one as http://127.0.0.1:9090/api/v1/write");
-	curl_url_set(parts, CURLUPART_USER, NULL, 0);
-	curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0);
-	curl_url_set(parts, CURLUPART_QUERY, NULL, 0);
-	if (curl_url_get(parts, CURLUPART_URL, &shown, 0) != CURLUE_OK)
+	remote_api.curl_url_set(parts, CURLUPART_USER, NULL, 0);
+	remote_api.curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0);
+	remote_api.curl_url_set(parts, CURLUPART_QUERY, NULL, 0);
+	if (remote_api.curl_url_get(parts, CURLUPART_URL, &shown, 0) != CURLUE_OK)
 		return tally_fail(err, -ENOMEM, "cannot write to a URL");
 	if (!ret_shown)
 		return 0;
@@ -80,12 +83,12 @@ static size_t hear(char *bytes, size_t size, size_t count, void *context)
 
 static int set_options(struct sender *s, const char *ca_path)
 {
-	CURLcode r = curl_easy_setopt(s->easy, CURLOPT_URL, s->url);
+	CURLcode r = remote_api.curl_easy_setopt(s->easy, CURLOPT_URL, s->url);
 
 #define SET(option, value)                                                                         \
 	do {                                                                                       \
 		if (r == CURLE_OK)                                                                 \
-			r = curl_easy_setopt(s->easy, option, value);                              \
+			r = remote_api.curl_easy_setopt(s->easy, option, value);                   \
 	} while (0)
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_POST, 1L);
@@ -108,13 +111,13 @@ int sender_open(const char *url, const char *ca_path, struct sender **ret, struc
 {
 	struct sender *s = calloc(1, sizeof(*s));
 
-	if (!s || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+	if (!s || remote_api.curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(s);
 		return tally_fail(err, -ENOMEM, "cannot use libcurl");
 	}
 	s->url = strdup(url);
-	s->multi = curl_multi_init();
-	s->easy = curl_easy_init();
+	s->multi = remote_api.curl_multi_init();
+	s->easy = remote_api.curl_easy_init();
 	int r = s->url && s->multi && s->easy ? set_options(s, ca_path) : -ENOMEM;
 	if (r == 0)
 		r = sender_set_token(s, NULL, err);
@@ -129,7 +132,7 @@ int sender_open(const char *url, const char *ca_path, struct sender **ret, struc
 static void end_request(struct sender *s)
 {
 	if (s->busy)
-		curl_multi_remove_handle(s->multi, s->easy);
+		remote_api.curl_multi_remove_handle(s->multi, s->easy);
 	s->busy = false;
 }
 
@@ -138,12 +141,11 @@ struct sender *sender_close(struct sender *s)
 	if (!s)
 		return NULL;
 	end_request(s);
-	curl_easy_cleanup(s->easy);
-	curl_multi_cleanup(s->multi);
-	curl_slist_free_all(s->headers);
+	remote_api.curl_easy_cleanup(s->easy);
+	remote_api.curl_multi_cleanup(s->multi);
+	remote_api.curl_slist_free_all(s->headers);
 	free(s->url);
 	free(s);
-	curl_global_cleanup();
 	return NULL;
 }
 
@@ -161,10 +163,10 @@ static struct curl_slist *make_headers(const char *token)
 	snprintf(line, sizeof(line), "Authorization: Bearer %s", token ? token : "");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed) + (token != NULL); i++) {
 		struct curl_slist *longer =
-			curl_slist_append(list, i < ARRAY_SIZE(fixed) ? fixed[i] : line);
+			remote_api.curl_slist_append(list, i < ARRAY_SIZE(fixed) ? fixed[i] : line);
 
 		if (!longer) {
-			curl_slist_free_all(list);
+			remote_api.curl_slist_free_all(list);
 			list = NULL;
 			break;
 		}
@@ -178,11 +180,12 @@ int sender_set_token(struct sender *s, const char *token, struct tally_error *er
 {
 	struct curl_slist *headers = make_headers(token);
 
-	if (!headers || curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
-		curl_slist_free_all(headers);
+	if (!headers ||
+		remote_api.curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK) {
+		remote_api.curl_slist_free_all(headers);
 		return tally_fail(err, -ENOMEM, "cannot keep the token of remote write");
 	}
-	curl_slist_free_all(s->headers);
+	remote_api.curl_slist_free_all(s->headers);
 	s->headers = headers;
 	return 0;
 }
@@ -191,9 +194,9 @@ int sender_begin(struct sender *s, const void *bytes, size_t length, struct tall
 {
 	s->said_length = 0;
 	s->failure[0] = '\0';
-	curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, bytes);
-	curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
-	if (curl_multi_add_handle(s->multi, s->easy) != CURLM_OK)
+	remote_api.curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, bytes);
+	remote_api.curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+	if (remote_api.curl_multi_add_handle(s->multi, s->easy) != CURLM_OK)
 		return tally_fail(err, -EIO, "cannot send by remote write");
 	s->busy = true;
 	return 0;
@@ -204,8 +207,8 @@ int sender_begin(struct sender *s, const void *bytes, size_t length, struct tall
 static void describe_failure(struct sender *s, CURLcode code, struct send_outcome *ret)
 {
 	ret->result = SEND_LATER;
-	text_show(
-		ret->why, sizeof(ret->why), s->failure[0] ? s->failure : curl_easy_strerror(code));
+	text_show(ret->why, sizeof(ret->why),
+		s->failure[0] ? s->failure : remote_api.curl_easy_strerror(code));
 }
 
 static enum send_result judge(int status)
@@ -221,8 +224,8 @@ static void describe_answer(struct sender *s, struct send_outcome *ret)
 	char said[SAID_MAX + 1];
 	long status = 0;
 
-	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &seconds);
+	remote_api.curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+	remote_api.curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &seconds);
 	s->said[s->said_length] = '\0';
 	s->said[strcspn(s->said, "\r\n")] = '\0';
 	text_show(said, sizeof(said), s->said);
@@ -240,8 +243,8 @@ bool sender_go_on(struct sender *s, struct send_outcome *ret)
 	int running, left;
 
 	*ret = (struct send_outcome){.result = SEND_UNDER_WAY};
-	curl_multi_perform(s->multi, &running);
-	for (CURLMsg *message; (message = curl_multi_info_read(s->multi, &left));) {
+	remote_api.curl_multi_perform(s->multi, &running);
+	for (CURLMsg *message; (message = remote_api.curl_multi_info_read(s->multi, &left));) {
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		if (message->data.result == CURLE_OK)
@@ -259,10 +262,10 @@ void sender_wait(struct sender *s, int64_t timeout_ns)
 	int64_t ms = (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
 	int timeout = ms < 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
 
-	curl_multi_poll(s->multi, NULL, 0, timeout, NULL);
+	remote_api.curl_multi_poll(s->multi, NULL, 0, timeout, NULL);
 }
 
 void sender_wake(struct sender *s)
 {
-	curl_multi_wakeup(s->multi);
+	remote_api.curl_multi_wakeup(s->multi);
 }
