@@ -71,7 +71,7 @@ static const struct option_row options[] = {
 	{"log-format", 0, OPTION_STRING, "FORMAT", AT(log_format),
 		"text, journal or json (default: journal where standard error is the journal's, else text)"},
 	{"no-seccomp", 0, OPTION_FLAG, NULL, AT(no_seccomp),
-		"do without the filter that forbids us to start programs, signal or trace"},
+		"do without the filter that allows us the system calls of observing alone"},
 	{.name = NULL},
 };
 
@@ -243,16 +243,21 @@ static void say_where(struct observer *o)
 					      : "http://",
 			listeners[i].name);
 	tally_monitor_status(o->monitor, &status);
-	log_say(&o->log, TALLY_LOG_INFO, "observing with %s every %.3g s; answers at %s",
-		status.collector, (double)status.interval_ns / 1e9, places);
+	log_say(&o->log, TALLY_LOG_INFO, "observing with %s every %.3g s%s; answers at %s",
+		status.collector, (double)status.interval_ns / 1e9,
+		o->confined ? ", confined by a filter of system calls" : "", places);
 }
 
 static void confine(struct observer *o)
 {
 	struct tally_error err;
 
-	if (!o->options.no_seccomp && daemon_confine(&err) < 0)
+	if (o->options.no_seccomp)
+		return;
+	if (daemon_confine(&err) < 0)
 		log_say(&o->log, TALLY_LOG_WARN, "%s; going on without", err.message);
+	else
+		o->confined = true;
 }
 
 /* ---- while it runs ---- */

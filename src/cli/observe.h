@@ -40,6 +40,7 @@ struct observer {
 	size_t series_limit; /**< 0: the default. */
 	int signals;	     /**< signalfd. */
 	int pidfile;
+	bool confined;		     /**< Other system calls than those of observing fail. */
 	struct collector *collector; /**< Until the monitor has it. */
 	char collector_reason[256];
 	struct tally_monitor *monitor;

@@ -204,11 +204,18 @@ int sender_begin(struct sender *s, const void *bytes, size_t length, struct tall
 
 /* ---- how it ended ---- */
 
+/* What says how long a failure took would be another fault each time. */
+static bool says_more(CURLcode code)
+{
+	return code != CURLE_COULDNT_CONNECT && code != CURLE_OPERATION_TIMEDOUT;
+}
+
 static void describe_failure(struct sender *s, CURLcode code, struct send_outcome *ret)
 {
 	ret->result = SEND_LATER;
 	text_show(ret->why, sizeof(ret->why),
-		s->failure[0] ? s->failure : remote_api.curl_easy_strerror(code));
+		s->failure[0] && says_more(code) ? s->failure
+						 : remote_api.curl_easy_strerror(code));
 }
 
 static enum send_result judge(int status)
