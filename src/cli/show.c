@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tally show`: the tasks that sources name, sampled here and now. */
+/* `tally show`: the tasks that sources name, sampled here and now; or those of an observer. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -16,7 +16,7 @@
 
 struct show_options {
 	struct option_list sources;
-	const char *collector, *store;
+	const char *collector, *store, *socket;
 	int64_t interval_ns, at_wall_ns;
 	bool json, pids, pss;
 };
@@ -35,6 +35,8 @@ static const struct option_row options[] = {
 		"show an instant of the past, from a store: 14:05, -5m, 2026-11-24T03:25:00Z"},
 	{"store", 0, OPTION_FILE, "FILE", AT(store),
 		"store to read with --at (default: that of `tally observe`)"},
+	{"socket", 0, OPTION_FILE, "PATH", AT(socket),
+		"socket of the observer to ask without --source (default: that of `tally observe`)"},
 	{"collector", 'c', OPTION_STRING, "NAME", AT(collector), HELP_COLLECTOR},
 	{"pss", 0, OPTION_FLAG, NULL, AT(pss), HELP_PSS},
 	{.name = NULL},
@@ -120,9 +122,31 @@ static int show_sampled(
 	return r == -EINVAL ? EXIT_USAGE : EXIT_FAIL;
 }
 
+/* An observer has its own way of sampling. */
+static int check_observed(const struct command_line *line)
+{
+	static const char *const own[] = {"interval", "collector", "pss"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		if (options_given(line, own[i]))
+			return line_refuse_option(line, own[i],
+				"it goes with --source: without, the observer is asked, which has "
+				"its own");
+	return OPTIONS_GO;
+}
+
+static int check_sampled(const struct command_line *line)
+{
+	if (options_given(line, "socket"))
+		return line_refuse_option(line, "socket",
+			"an observer is asked without --source; leave one of both out");
+	return OPTIONS_GO;
+}
+
 static int check(const struct show_options *o, const struct command_line *line)
 {
-	static const char *const now_only[] = {"source", "pids", "interval", "collector", "pss"};
+	static const char *const now_only[] = {
+		"source", "pids", "interval", "socket", "collector", "pss"};
 
 	if (options_given(line, "at")) {
 		for (size_t i = 0; i < ARRAY_SIZE(now_only); i++)
@@ -136,11 +160,7 @@ static int check(const struct show_options *o, const struct command_line *line)
 	if (options_given(line, "store"))
 		return line_refuse_option(
 			line, "store", "a store has the past: tell the instant with --at TIME");
-	if (o->sources.count == 0)
-		return line_refuse(line, 0,
-			"it needs to be told what to look at: name processes with --source "
-			"pid:NAME=PID, or an instant of the past with --at TIME");
-	return OPTIONS_GO;
+	return o->sources.count ? check_sampled(line) : check_observed(line);
 }
 
 static int run_show(int argc, char **argv)
@@ -154,6 +174,8 @@ static int run_show(int argc, char **argv)
 		status = check(&o, &line);
 	if (status == OPTIONS_GO && options_given(&line, "at"))
 		status = show_past(&line, o.store, o.at_wall_ns, o.json);
+	else if (status == OPTIONS_GO && o.sources.count == 0)
+		status = show_observed(&line, o.socket, o.pids, o.json);
 	else if (status == OPTIONS_GO)
 		status = show_sampled(&o, &line, &monitor);
 	tally_monitor_free(monitor);
@@ -166,9 +188,10 @@ const struct command command_show = {
 	.arguments = "[TASK[/PROCESS]]",
 	.summary = "Show what tasks consume now, or did at an instant",
 	.description =
-		"Samples the tasks that --source names twice, a short time apart, and shows the\n"
-		"second sample with the rates between them. With --at it shows what a store has\n"
-		"of an instant of the past.",
+		"Shows what the observer of this machine knows. With --source it samples the\n"
+		"tasks named there itself, twice, a short time apart, and shows the second\n"
+		"sample with the rates between them. With --at it shows what a store has of an\n"
+		"instant of the past.",
 	.options = options,
 	.most = 1,
 	.run = run_show,

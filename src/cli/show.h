@@ -34,6 +34,20 @@ int showing_print(struct showing *showing);
 /** Print a table of tasks and their processes, and why figures are absent. @return 0, -ENOMEM */
 int show_tasks(struct tally_monitor *monitor, const struct wanted *wanted);
 
+/** A table of live pids on its way. */
+struct member_table {
+	struct table table;
+};
+
+/** Begin one with its titles. */
+void member_table_begin(struct member_table *pids);
+
+void member_table_add(
+	struct member_table *pids, const char *task, const struct tally_pid_info *info);
+
+/** Print it, and free it. @return 0, -ENOMEM */
+int member_table_print(struct member_table *pids);
+
 /** Print a table of the live pids, and why they belong. @return 0, -ENOMEM */
 int show_pids(struct tally_monitor *monitor, const struct wanted *wanted);
 
@@ -44,5 +58,13 @@ int show_pids(struct tally_monitor *monitor, const struct wanted *wanted);
  * @return Exit status.
  */
 int show_past(struct command_line *line, const char *store, int64_t at_ns, bool json);
+
+/**
+ * Show what the observer of this machine knows: all, or what the command line names.
+ *
+ * @socket  NULL: the default one.
+ * @return  Exit status.
+ */
+int show_observed(struct command_line *line, const char *socket, bool pids, bool json);
 
 #endif

@@ -124,9 +124,44 @@ int show_tasks(struct tally_monitor *monitor, const struct wanted *wanted)
 	return showing_print(&showing);
 }
 
+void member_table_begin(struct member_table *pids)
+{
+	static const char *const titles[] = {
+		"PROCESS", "PID", "PARENT", "WHY", "CPU", "MEMORY", "NAME"};
+
+	*pids = (struct member_table){
+		.table = {.columns = ARRAY_SIZE(titles),
+			.right = {false, true, true, false, true, true, false}}};
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
+		table_add(&pids->table, titles[i]);
+}
+
+void member_table_add(
+	struct member_table *pids, const char *task, const struct tally_pid_info *info)
+{
+	struct table *table = &pids->table;
+	char name[512], text[FORMAT_SIZE];
+
+	snprintf(name, sizeof(name), "%s/%s", task, info->process);
+	table_add(table, name);
+	snprintf(text, sizeof(text), "%d", (int)info->pid);
+	table_add(table, text);
+	snprintf(text, sizeof(text), "%d", (int)info->parent);
+	table_add(table, text);
+	table_add(table, info->why);
+	table_add(table, info->cpu_ns >= 0 ? format_duration(text, info->cpu_ns) : "-");
+	table_add(table, info->rss_bytes >= 0 ? format_bytes(text, info->rss_bytes) : "-");
+	table_add(table, info->comm);
+}
+
+int member_table_print(struct member_table *pids)
+{
+	return table_print(&pids->table, stdout, terminal_style(STDOUT_FILENO));
+}
+
 /* The pids of one task on their way into the table. */
 struct listing {
-	struct table *table;
+	struct member_table *pids;
 	const struct wanted *wanted;
 	const char *task;
 };
@@ -134,39 +169,24 @@ struct listing {
 static void list_pid(void *context, const struct tally_pid_info *info)
 {
 	struct listing *listing = context;
-	char name[512], text[FORMAT_SIZE];
 
-	if (listing->wanted->process && strcmp(listing->wanted->process, info->process) != 0)
-		return;
-	snprintf(name, sizeof(name), "%s/%s", listing->task, info->process);
-	table_add(listing->table, name);
-	snprintf(text, sizeof(text), "%d", (int)info->pid);
-	table_add(listing->table, text);
-	snprintf(text, sizeof(text), "%d", (int)info->parent);
-	table_add(listing->table, text);
-	table_add(listing->table, info->why);
-	table_add(listing->table, info->cpu_ns >= 0 ? format_duration(text, info->cpu_ns) : "-");
-	table_add(listing->table, info->rss_bytes >= 0 ? format_bytes(text, info->rss_bytes) : "-");
-	table_add(listing->table, info->comm);
+	if (!listing->wanted->process || strcmp(listing->wanted->process, info->process) == 0)
+		member_table_add(listing->pids, listing->task, info);
 }
 
 int show_pids(struct tally_monitor *monitor, const struct wanted *wanted)
 {
-	static const char *const titles[] = {
-		"PROCESS", "PID", "PARENT", "WHY", "CPU", "MEMORY", "NAME"};
-	struct table table = {.columns = ARRAY_SIZE(titles),
-		.right = {false, true, true, false, true, true, false}};
+	struct member_table pids;
 	struct task_ids ids;
 
-	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
-		table_add(&table, titles[i]);
+	member_table_begin(&pids);
 	int r = task_ids_take(&ids, monitor, wanted->task);
 	for (size_t i = 0; i < ids.count && r == 0; i++) {
-		struct listing listing = {&table, wanted, ids.at[i]};
+		struct listing listing = {&pids, wanted, ids.at[i]};
 
 		tally_monitor_pids(monitor, ids.at[i], list_pid, &listing, NULL);
 	}
 	task_ids_done(&ids);
-	int printed = table_print(&table, stdout, terminal_style(STDOUT_FILENO));
+	int printed = member_table_print(&pids);
 	return r < 0 ? r : printed;
 }

@@ -159,8 +159,10 @@ def test_a_malformed_source_is_wrong_usage(tally, spec):
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_source_it_says_what_to_do(tally):
-    done = tally("show")
+def test_without_a_source_it_says_what_to_do(tally, tmp_path):
+    done = tally("show", env=dict(os.environ, XDG_RUNTIME_DIR=str(tmp_path)))
+    if done.returncode == 0:
+        pytest.skip("an observer runs on this machine")
     assert done.returncode == 2
     assert "--source pid:NAME=PID" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -191,3 +193,55 @@ def test_output_that_cannot_be_written_is_a_failure(tally):
                               stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert "No space left" in done.stderr
+
+
+# -- from an observer ----------------------------------------------------------------------------
+
+@pytest.fixture
+def shop(observe, child):
+    web, idle = child(*python(burn(600))), child("sleep", 600)
+    observer = observe("--pss", sources=[f"pid:shop/web={web.pid}", f"pid:shop/idle={idle.pid}",
+                                         f"pid:a%2Fb={idle.pid}"])
+    observer.ticks(3)
+    observer.web = web.pid
+    return observer
+
+
+def test_without_a_source_the_observer_is_asked(tally, shop):
+    done = tally("show", "--socket", shop.socket)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows[:4]] == ["TASK", "shop", "web", "idle"]
+    assert rows[2][1:3] == ["active", str(shop.web)]
+    assert "-" not in rows[2][3:]
+    done = tally("show", "--socket", shop.socket, "--json", "shop")
+    (task,) = json.loads(done.stdout)["tasks"]
+    assert task["task"] == "shop" and task["rss_bytes"] > 0
+    assert {process["process"] for process in task["processes"]} == {"web", "idle"}
+
+
+def test_one_process_and_its_pids_are_asked_of_the_observer(tally, shop):
+    done = tally("show", "--socket", shop.socket, "shop/web")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["TASK", "shop/web"]
+    done = tally("show", "--socket", shop.socket, "--pids", "shop/web")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[1][:2] == ["shop/web", str(shop.web)] and rows[1][3] == "root" and len(rows) == 2
+    done = tally("show", "--socket", shop.socket, "--pids", "--json")
+    tasks = {task["task"]: task["members"] for task in json.loads(done.stdout)["tasks"]}
+    assert len(tasks["shop"]) == 2 and len(tasks) == 2
+
+
+@pytest.mark.parametrize("words, why", [
+    (["nobody"], "nobody"), (["shop/nobody"], "no process 'nobody'"), (["x/y"], "x")])
+def test_what_the_observer_does_not_know_is_told(tally, shop, words, why):
+    done = tally("show", "--socket", shop.socket, *words)
+    assert done.returncode == 1
+    assert why in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_an_observer_has_its_own_way_of_sampling(tally, tmp_path):
+    assert tally("show", "--collector", "procfs").returncode == 2
+    assert tally("show", "--socket", "/x", "--source", "pid:a=1").returncode == 2
+    done = tally("show", "--socket", tmp_path / "nobody")
+    assert done.returncode == 1 and "no observer answers" in done.stderr
