@@ -266,9 +266,10 @@ def test_a_receiver_that_never_answers_holds_up_no_tick_and_no_end(observe, chil
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(8)
-        observer = pushing(observe, child, f"http://127.0.0.1:{deaf.getsockname()[1]}/")
+        observer = pushing(observe, child, f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+                           interval="500ms")
         before = observer.status()
-        observer.ticks(10)
+        observer.ticks(5)
         after = observer.status()
         assert after["ticks_skipped"] == before["ticks_skipped"]
         assert after["remote_write"]["samples_sent"] == 0

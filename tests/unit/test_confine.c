@@ -54,7 +54,7 @@ static int refused(long result)
 
 static int start_programs(void)
 {
-	char *const words[] = {"true", NULL};
+	char word[] = "true", *const words[] = {word, NULL};
 
 	return refused(fork()) || refused(execve("/bin/true", words, words));
 }
