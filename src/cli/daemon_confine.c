@@ -69,13 +69,16 @@ static int allow_narrow(scmp_filter_ctx filter)
 {
 	const struct narrow rules[] = {
 		/* Threads, no processes. */
-		{"clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
+		{"clone", {.arg = 0,
+				  .op = SCMP_CMP_MASKED_EQ,
+				  .datum_a = CLONE_THREAD,
+				  .datum_b = CLONE_THREAD}},
 		/* abort() */
-		{"tgkill", SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())},
+		{"tgkill", {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid()}},
 		/* The disk worker steps back from ordinary priority and, where that starves it, forth. */
-		{"sched_setscheduler", SCMP_A1(SCMP_CMP_EQ, SCHED_OTHER)},
-		{"sched_setscheduler", SCMP_A1(SCMP_CMP_EQ, SCHED_IDLE)},
-		{"ioprio_set", SCMP_A1(SCMP_CMP_EQ, 0)},
+		{"sched_setscheduler", {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = SCHED_OTHER}},
+		{"sched_setscheduler", {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = SCHED_IDLE}},
+		{"ioprio_set", {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = 0}},
 	};
 	int r = 0;
 
