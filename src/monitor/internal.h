@@ -59,6 +59,7 @@ struct tally_monitor {
 	size_t record_room;
 	struct fault collector_said;
 	struct fault history_said;
+	struct cgroup_descriptors cgroup_descriptors;
 
 	pthread_mutex_t lock;
 	struct task *tasks; /**< uthash by id; iterates in order of appearance. */
@@ -95,6 +96,13 @@ void monitor_take_disk(struct tally_monitor *monitor);
 
 /** Put the newest disk figure of a task into a sample of it. */
 void task_disk_put(struct tally_monitor *monitor, struct task *task, struct tally_sample *sample);
+
+/** Begin to read the cgroup that a task is, or go on with the next one. Under tick_lock. */
+void monitor_take_cgroup(
+	struct tally_monitor *monitor, struct task *task, const struct source_cgroup *told);
+
+/** Read the cgroups of tasks: those that have run since, and the others in turn. Under tick_lock. */
+void monitor_read_cgroups(struct tally_monitor *monitor);
 
 /** Body of the tick thread. */
 void *monitor_loop(void *monitor);
