@@ -11,6 +11,7 @@ const struct source_ops *const sources[] = {
 	&source_pid,
 	&source_thermos,
 	&source_mesos,
+	&source_cgroup,
 	&source_pidfile,
 	&source_supervise,
 	&source_supervisord,
