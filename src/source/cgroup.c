@@ -309,7 +309,7 @@ static void show(const struct cgroup_task *task, source_task_fn *visit, void *co
 		.started_wall_ns = task->started_wall_ns,
 		.processes = parts,
 		.process_count = task->part_count,
-		.cgroup = task->shaped ? &task->cgroup : NULL};
+		.cgroup = task->met ? &task->cgroup : NULL};
 
 	visit(context, &shown);
 }

@@ -250,28 +250,37 @@ static void search_child(void *context, const char *name, uint64_t id)
 }
 
 /*
- * What its processes are is settled when it first has some, and stays: the cgroups right below, where
- * all lie in those; else it is one. A second answer would count what they consumed twice.
+ * What its processes are is settled at first sight and stays: the cgroups right below, where there are
+ * some and no process lies beside them; else it is one. A second answer would count what they consumed
+ * twice, and to wait for the first process would lose what it does meanwhile.
  */
-static bool shape(struct cgroup_task *task, const struct cgroup_task_world *world, int dir)
+static void shape(struct cgroup_task *task, int dir)
+{
+	char byte;
+	size_t children = 0;
+
+	each_child(dir, count_child, &children);
+	task->divided = children > 0 && children <= CGROUP_PARTS_MAX &&
+			read_procs(dir, "cgroup.procs", &byte, 1) == 0;
+	task->shaped = true;
+	if (!task->divided)
+		be_whole(task);
+}
+
+/* What only its processes tell. */
+static void meet(struct cgroup_task *task, const struct cgroup_task_world *world, int dir)
 {
 	char text[4096];
 	struct searching s = {dir, text, sizeof(text), 0};
-	size_t children = 0;
 
 	s.length = read_procs(dir, "cgroup.procs", text, sizeof(text));
-	each_child(dir, count_child, &children);
-	task->divided = s.length == 0 && children > 0 && children <= CGROUP_PARTS_MAX;
 	if (s.length == 0)
 		each_child(dir, search_child, &s);
 
 	struct cursor pids = cursor_of(text, (size_t)s.length);
 	take_start(task, world, pids);
 	take_old_dirs(task, world, next_pid(&pids));
-	task->shaped = true;
-	if (!task->divided)
-		be_whole(task);
-	return true;
+	task->met = true;
 }
 
 /* "populated 1" of cgroup.events; version 1 has none, and there a process has to be found. */
@@ -297,8 +306,10 @@ bool cgroup_task_look(struct cgroup_task *task, const struct cgroup_task_world *
 	bool changed = populated != task->populated;
 
 	task->populated = populated;
-	if (populated && !task->shaped)
-		changed |= shape(task, world, dir);
+	if (!task->shaped)
+		shape(task, dir);
+	if (populated && !task->met)
+		meet(task, world, dir);
 	if (task->divided)
 		changed |= take_children(task, dir);
 	return changed;

@@ -22,6 +22,7 @@ struct cgroup_task {
 	char *sandbox;	/**< Or NULL. */
 	bool populated; /**< Some process lives in it or below it. */
 	bool shaped;	/**< It is known what its processes are. */
+	bool met;	/**< Its first process has told what it knows. */
 	bool divided;	/**< They are the cgroups right below. */
 	bool full;
 	int64_t started_wall_ns;

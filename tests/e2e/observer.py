@@ -57,7 +57,7 @@ class Observer:
                 "observe", "--socket", self.socket, *(("--listen", listen) if listen else ()),
                 "--interval", interval, "--collector", collector,
                 "--store", store or os.path.join(folder, "state", "history.db"),
-                *(word for source in sources for word in ("--source", source)),
+                *(word for source in sources or ["none"] for word in ("--source", source)),
                 *words, stderr=log, stdin=subprocess.DEVNULL, env=env, **options)
         wait_for(lambda: "answers at" in self.log or self.process.poll() is not None,
                  "the observer starts")
