@@ -99,6 +99,6 @@ def test_a_service_that_starts_anew_goes_on(observe, place, child):
 def test_without_a_source_something_is_shown(observe, place, child):
     """A unit is a task of its cgroup; what lies in none is a session or a daemon."""
     inside(make(place, "y.service"), child, burn(0.1) + "import time\ntime.sleep(30)\n")
-    observer = observe(sources=["auto"])
+    observer = observe(sources=None)
     wait_for(lambda: tasks(observer).get("y.service", {}).get("cpu_seconds"), "it is counted")
     assert tasks(observer)["y.service"]["source"] == "auto"
