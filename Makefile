@@ -5,7 +5,7 @@ DESTDIR ?=
 MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale fuzz lint fmt \
+.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale bench-sources fuzz lint fmt \
 	fmt-check install clean
 
 help: ## Say what the targets do
@@ -41,6 +41,9 @@ bench-storm: build deps-bench ## Compare the CPU counted in fork storms with the
 
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)
+
+bench-sources: build ## Measure what it costs to know which tasks there are
+	@bench/sources.py --build $(BUILD)
 
 fuzz: deps-test ## Run every fuzzer for a minute
 	@tests/run --build $(BUILD) --fuzz-seconds 60 fuzz
