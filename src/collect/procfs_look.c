@@ -146,8 +146,17 @@ struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, u
 /* Whether a process that is looked at in this pass may be given the groups of another. */
 static bool hands_down(const struct procfs *procfs, const struct membership *membership, bool fresh)
 {
-	return membership->why != WHY_CGROUP &&
+	return membership->why != WHY_CGROUP && !membership->left &&
 	       (fresh || procfs->groups[membership->group].adopting);
+}
+
+/* In the group already, or in another of its family. */
+static bool has_place(const struct procfs *procfs, const struct pid_entry *entry, uint32_t group)
+{
+	return entry->member &&
+	       (member_in(entry->member, group) ||
+		       procfs_in_family(
+			       procfs, entry->member, procfs->groups[group].family, group));
 }
 
 static void inherit_from(
@@ -156,8 +165,7 @@ static void inherit_from(
 	bool fresh = entry->resolved == 0;
 
 	for (const struct membership *m = from->groups; m; m = m->next)
-		if (hands_down(procfs, m, fresh) &&
-			!(entry->member && member_in(entry->member, m->group)))
+		if (hands_down(procfs, m, fresh) && !has_place(procfs, entry, m->group))
 			procfs_join(procfs, entry, m->group, why, m->since_ticks);
 }
 
@@ -176,10 +184,10 @@ static void inherit_from_session(struct procfs *procfs, struct pid_entry *entry)
 
 static void inherit_from_subreaper(struct procfs *procfs, struct pid_entry *entry)
 {
-	for (uint32_t group = 0; group < procfs->collector.group_count; group++)
-		if (procfs->collector.used[group] &&
-			procfs->groups[group].subreaper == entry->parent)
-			procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
+	uint32_t group = procfs_group_of_orphan(procfs, entry->pid, entry->parent);
+
+	if (group != GROUP_NONE)
+		procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
 }
 
 static void inherit(struct procfs *procfs, struct pid_entry *entry, struct pid_entry *parent)

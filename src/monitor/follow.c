@@ -93,6 +93,8 @@ static int add_root(struct tally_monitor *monitor, struct process *process,
 		.cgroup_id = told->cgroup_id,
 		.cgroup = told->cgroup,
 		.subreaper = told->subreaper,
+		.sign = told->sign,
+		.family = told->family,
 	};
 	int r = 0;
 
