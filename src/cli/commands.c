@@ -11,6 +11,7 @@ const struct command *const commands[] = {
 	&command_history,
 	&command_store,
 	&command_status,
+	&command_config,
 	&command_doctor,
 	&command_help,
 	&command_version,

@@ -122,7 +122,11 @@ int observe_check(struct observer *o)
 {
 	int status = OPTIONS_GO;
 
-	if (o->options.sources.count == 0)
+	size_t rules = 0;
+
+	if (o->config)
+		config_rules(o->config, &rules);
+	if (o->options.sources.count == 0 && rules == 0)
 		status = line_refuse(&o->line, 0,
 			"it needs to be told what to observe: name processes with --source pid:NAME=PID");
 	if (status == OPTIONS_GO && daemon_log_format(o->options.log_format) < 0)

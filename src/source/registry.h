@@ -12,8 +12,9 @@ extern const struct source_ops source_supervisord;
 extern const struct source_ops source_thermos;
 extern const struct source_ops source_mesos;
 
-/** Not in sources[]: made by code, see command.h and fixed.h. */
+/** Not in sources[]: made by code, see command.h, fixed.h and match.h. */
 extern const struct source_ops source_command;
 extern const struct source_ops source_fixed;
+extern const struct source_ops source_match;
 
 #endif
