@@ -56,7 +56,7 @@ void procfile_stop(struct run *run);
 /** Look how all stand, end them if that is due; true when nothing is left. */
 bool procfile_over(struct run *run);
 
-/** The next instant at which procfile_over() has something to do by itself, or INT64_MAX. */
+/** The next instant at which procfile_over() has something to do by itself. */
 int64_t procfile_due_ns(const struct run *run);
 
 /** Of the process whose end is the task's: as a command's. */

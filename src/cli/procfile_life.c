@@ -190,10 +190,13 @@ bool procfile_over(struct run *run)
 int64_t procfile_due_ns(const struct run *run)
 {
 	const struct procfile_run *many = run->many;
-	int64_t due_ns = many->stopping ? many->kill_at_ns : INT64_MAX;
-	int64_t soon_ns = clock_boot_ns() + 50 * NS_PER_MS;
+	/* That nobody reads us any more is seen by looking. */
+	int64_t now_ns = clock_boot_ns(), soon_ns = now_ns + 50 * NS_PER_MS;
+	int64_t due_ns = now_ns + 500 * NS_PER_MS;
 	bool some = many->stopping;
 
+	if (many->stopping && many->kill_at_ns < due_ns)
+		due_ns = many->kill_at_ns;
 	/* The last of those left behind is reaped by the tick thread, which tells nobody. */
 	for (size_t i = 0; i < many->count; i++)
 		some |= many->parts[i].root_ended && !many->parts[i].ended;

@@ -147,14 +147,15 @@ static const char *read_cmdline(struct match_proc *proc, pid_t pid)
 	return proc->cmdline;
 }
 
-static void say_denied(struct match_proc *proc)
+static void say_denied(struct match_proc *proc, pid_t pid)
 {
 	if (proc->said_denied)
 		return;
 	proc->said_denied = true;
 	log_say(proc->log, TALLY_LOG_WARN,
-		"match: executables of other users cannot be told: rules with exe do not fit them; "
-		"run as root or grant CAP_SYS_PTRACE");
+		"match: the executable of pid %d cannot be told: %s; rules with exe do not fit such "
+		"processes; run as root or grant CAP_SYS_PTRACE",
+		(int)pid, strerror(errno));
 }
 
 static const char *read_exe(struct match_proc *proc, pid_t pid)
@@ -165,7 +166,7 @@ static const char *read_exe(struct match_proc *proc, pid_t pid)
 	ssize_t length = readlinkat(proc->fd, path, proc->exe, sizeof(proc->exe) - 1);
 	if (length < 0) {
 		if (errno == EACCES || errno == EPERM)
-			say_denied(proc);
+			say_denied(proc, pid);
 		return NULL;
 	}
 	proc->exe[length] = '\0';
