@@ -266,14 +266,14 @@ static int load(struct config *config, const struct where *where, struct tally_e
 
 	if (r < 0)
 		return r;
+	if (where_is_empty(where))
+		return 0; /* Nothing but comments: all is as it is by default. */
 	cyaml_err_t code = cyaml_load_data((const uint8_t *)where->text, where->length, &cyaml,
 		&config->schema.root, (cyaml_data_t **)&config->raw, NULL);
 	if (code == CYAML_ERR_OOM)
 		return tally_fail(err, -ENOMEM, "cannot read %s", where->path);
 	if (code != CYAML_OK)
 		return where_misfit(where, &config->schema.root, err);
-	if (!config->raw) /* Nothing but comments: all is as it is by default. */
-		return 0;
 	r = check_options(config, where, err);
 	return r < 0 ? r : check_rules(config, where, err);
 }

@@ -306,6 +306,18 @@ static int load(const struct where *where, yaml_document_t *document, const yaml
 	return r;
 }
 
+bool where_is_empty(const struct where *where)
+{
+	yaml_document_t document;
+	const yaml_node_t *root;
+
+	if (load(where, &document, &root) < 0)
+		return false;
+	bool empty = !root || (root->type == YAML_SCALAR_NODE && !root->data.scalar.length);
+	yaml_document_delete(&document);
+	return empty;
+}
+
 int where_misfit(
 	const struct where *where, const cyaml_schema_value_t *schema, struct tally_error *err)
 {

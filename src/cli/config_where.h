@@ -24,6 +24,9 @@ struct where {
  */
 int where_check(const struct where *where, struct tally_error *err);
 
+/** Whether there is nothing in a text that passed where_check(). */
+bool where_is_empty(const struct where *where);
+
 /** Say why a text does not fit a schema. @return -EINVAL, always. */
 int where_misfit(
 	const struct where *where, const cyaml_schema_value_t *schema, struct tally_error *err);

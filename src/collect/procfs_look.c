@@ -146,17 +146,28 @@ struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, u
 /* Whether a process that is looked at in this pass may be given the groups of another. */
 static bool hands_down(const struct procfs *procfs, const struct membership *membership, bool fresh)
 {
-	return membership->why != WHY_CGROUP && !membership->left &&
+	return membership->why != WHY_CGROUP &&
 	       (fresh || procfs->groups[membership->group].adopting);
 }
 
-/* In the group already, or in another of its family. */
-static bool has_place(const struct procfs *procfs, const struct pid_entry *entry, uint32_t group)
+/* In another group of the family. */
+static bool is_elsewhere(const struct procfs *procfs, const struct pid_entry *entry, uint32_t group)
 {
 	return entry->member &&
-	       (member_in(entry->member, group) ||
-		       procfs_in_family(
-			       procfs, entry->member, procfs->groups[group].family, group));
+	       procfs_in_family(procfs, entry->member, procfs->groups[group].family, group);
+}
+
+/*
+ * It descends from the group but belongs to another of its family. It is kept as one that has left:
+ * what it had must not count when somebody of the group reaps it.
+ */
+static void stay_out(struct procfs *procfs, struct membership *membership)
+{
+	procfs->groups[membership->group].started--;
+	membership->left = membership->moved = true;
+	membership->unset = membership->member->unset = true;
+	if (membership->member->known)
+		procfs_set_bases(membership->member);
 }
 
 static void inherit_from(
@@ -164,9 +175,16 @@ static void inherit_from(
 {
 	bool fresh = entry->resolved == 0;
 
-	for (const struct membership *m = from->groups; m; m = m->next)
-		if (hands_down(procfs, m, fresh) && !has_place(procfs, entry, m->group))
+	for (const struct membership *m = from->groups; m; m = m->next) {
+		if (!hands_down(procfs, m, fresh) ||
+			(entry->member && member_in(entry->member, m->group)))
+			continue;
+		bool shadow = m->left || is_elsewhere(procfs, entry, m->group);
+		struct membership *joined =
 			procfs_join(procfs, entry, m->group, why, m->since_ticks);
+		if (shadow && joined)
+			stay_out(procfs, joined);
+	}
 }
 
 /*

@@ -440,7 +440,7 @@ static void add_with(uint32_t group, struct collect_root root)
 
 static void orphans_are_told_apart_by_their_sign(void **state)
 {
-	static char environ[20000];
+	static char text[20000];
 	uint32_t first, second;
 
 	tree_put(&tree, (struct fixture){.pid = 5, .parent = 1});
@@ -456,17 +456,17 @@ static void orphans_are_told_apart_by_their_sign(void **state)
 	tree_write(&tree, "21/environ", "XPS=a.1%cPS=b.10%cPS=b.1", 1, 1);
 	/* Variables end with a NUL each; the sign lies far behind, at each place in a piece. */
 	for (int shift = 0; shift < 12; shift++) {
-		char name[32];
+		char path[128];
 		int pid = 30 + shift, length = 4080 + shift;
 
-		memset(environ, 'x', sizeof(environ));
-		environ[length] = '\0';
-		memcpy(environ + length + 1, "PS=b.1", 7);
+		memset(text, 'x', sizeof(text));
+		text[length] = '\0';
+		memcpy(text + length + 1, "PS=b.1", 7);
 		tree_put(&tree, (struct fixture){.pid = pid, .parent = 5, .start = LATER});
-		snprintf(name, sizeof(name), "%s/%d/environ", tree.path, pid);
-		FILE *file = fopen(name, "w");
+		snprintf(path, sizeof(path), "%s/%d/environ", tree.path, pid);
+		FILE *file = fopen(path, "w");
 		assert_non_null(file);
-		fwrite(environ, 1, (size_t)length + 8, file);
+		fwrite(text, 1, (size_t)length + 8, file);
 		fclose(file);
 	}
 	after_pass(first);
@@ -516,8 +516,8 @@ static void a_root_leaves_its_family_with_what_it_consumes_from_then_on(void **s
 	assert_int_equal(cpu_ticks(outer), 21);
 	assert_int_equal(cpu_ticks(inner), 34);
 	/* It dies, and its parent reaps it: that is no growth of the parent's. */
-	tree_remove(&tree, 11);
-	tree_remove(&tree, 12);
+	tree_drop(&tree, 11);
+	tree_drop(&tree, 12);
 	tree_put(&tree,
 		(struct fixture){.pid = 10, .parent = 1, .user = 2, .children_user = 54});
 	after_pass(outer);
