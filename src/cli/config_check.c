@@ -31,6 +31,16 @@ static int say_right(const char *path, const struct observer *o, bool quiet)
 	return 0;
 }
 
+/* A file without any source is no mistake: the command line may have them. */
+static int add_source(struct observer *o, struct tally_error *err)
+{
+	const struct option_row *row;
+
+	if (o->options.sources.count > 0 || options_find(&command_observe, "source", &row) < 0)
+		return 0;
+	return options_store(row, &o->options, "pid:of-the-command-line=1", err);
+}
+
 /* As the observer does, with a command line that has nothing but the file. */
 static int check(const struct command_line *line, const char *path, bool quiet)
 {
@@ -40,6 +50,8 @@ static int check(const struct command_line *line, const char *path, bool quiet)
 
 	if (r == 0)
 		r = config_apply(o.config, &o.line, &o.options, &err);
+	if (r == 0)
+		r = add_source(&o, &err);
 	if (r == 0)
 		status = observe_check_config(&o);
 	if (r == 0 && status == OPTIONS_GO)

@@ -315,6 +315,7 @@ static void add(struct source_match *s, pid_t pid, uint64_t inode)
 	seen->inode = inode;
 	seen->look = s->look;
 	seen->wait = 1;
+	seen->due = UINT32_MAX; /* Until it has been judged; a kernel thread never is. */
 	seen->program = seen->glance.kernel ? 0 : match_proc_program(s->proc, pid);
 	HASH_ADD(hh, s->seen, pid, sizeof(pid), seen);
 	if (!seen->hh.tbl) {
@@ -356,9 +357,7 @@ static void judge_newcomers(struct source_match *s)
 	if (s->newcomer_count > 0)
 		qsort(s->newcomers, s->newcomer_count, sizeof(struct seen *), by_age);
 	for (size_t i = 0; i < s->newcomer_count; i++) {
-		if (s->newcomers[i]->glance.kernel)
-			s->newcomers[i]->due = UINT32_MAX;
-		else
+		if (!s->newcomers[i]->glance.kernel)
 			judge(s, s->newcomers[i]);
 	}
 	for (size_t i = 0; i < s->newcomer_count; i++)
@@ -444,7 +443,9 @@ static int by_place(const void *a, const void *b)
 
 	if (first->place != second->place)
 		return (uintptr_t)first->place < (uintptr_t)second->place ? -1 : 1;
-	return first->start_ns < second->start_ns ? -1 : first->start_ns > second->start_ns;
+	if (first->start_ns != second->start_ns)
+		return first->start_ns < second->start_ns ? -1 : 1;
+	return first->pid < second->pid ? -1 : first->pid > second->pid;
 }
 
 static struct root *find_roots(const struct source_match *s, size_t *ret_count)

@@ -238,7 +238,9 @@ static const char *read_cgroup(struct match_proc *proc, pid_t pid)
 					  : memchr(line.at, '/', (size_t)(line.end - line.at));
 		size_t size = path ? (size_t)(line.end - path) : 0;
 
-		if (size == 0 || size >= sizeof(proc->cgroup) || size <= strlen(proc->cgroup))
+		bool better = size > strlen(proc->cgroup) || (second && size > 1);
+
+		if (size == 0 || size >= sizeof(proc->cgroup) || !better)
 			continue;
 		memcpy(proc->cgroup, path, size);
 		proc->cgroup[size] = '\0';
