@@ -48,9 +48,10 @@ struct config {
 static const cyaml_schema_value_t text_value = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED)};
 
-#define TEXT_FIELD(name, more, offset)                                                            \
+#define TEXT_FIELD(name, more, offset)                                                             \
 	{                                                                                          \
-		.key = name, .value = {.type = CYAML_STRING,                                       \
+		.key = name,                                                                       \
+		.value = {.type = CYAML_STRING,                                                    \
 			.flags = CYAML_FLAG_POINTER | (more),                                      \
 			.data_size = sizeof(char),                                                 \
 			.string = {.min = 0, .max = CYAML_UNLIMITED}},                             \
@@ -59,7 +60,8 @@ static const cyaml_schema_value_t text_value = {
 
 #define LIST_FIELD(name, offset)                                                                   \
 	{                                                                                          \
-		.key = name, .value = {.type = CYAML_SEQUENCE,                                     \
+		.key = name,                                                                       \
+		.value = {.type = CYAML_SEQUENCE,                                                  \
 			.flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,                         \
 			.data_size = sizeof(char *),                                               \
 			.sequence = {.entry = &text_value, .min = 0, .max = LIST_MAX}},            \
@@ -175,10 +177,10 @@ static int check_text(const struct option_row *row, const char *text, struct tal
 	struct option_row alone = *row;
 
 	if (!*text)
-		return tally_refuse(err, -EINVAL, "it has no value; leave the key out for the default");
-	if (row->type == OPTION_FLAG && !is_true(text) && !is_false(text))
 		return tally_refuse(
-			err, -EINVAL, "'%.60s' is neither true nor false", text);
+			err, -EINVAL, "it has no value; leave the key out for the default");
+	if (row->type == OPTION_FLAG && !is_true(text) && !is_false(text))
+		return tally_refuse(err, -EINVAL, "'%.60s' is neither true nor false", text);
 	if (row->type == OPTION_FLAG)
 		return 0;
 	alone.offset = 0;
@@ -201,8 +203,7 @@ static int check_list(const struct where *where, const struct option_row *row,
 	return 0;
 }
 
-static int check_options(
-	struct config *config, const struct where *where, struct tally_error *err)
+static int check_options(struct config *config, const struct where *where, struct tally_error *err)
 {
 	const struct raw *raw = config->raw;
 	struct tally_error why;
@@ -304,14 +305,13 @@ int config_read(const char *path, const struct command *command, struct config *
 	struct tally_error *err)
 {
 	CLEANUP_FREE char *text = malloc(CONFIG_BYTES_MAX + 1);
-	ssize_t length =
-		text ? file_read_at(AT_FDCWD, path, text, CONFIG_BYTES_MAX + 1) : -ENOMEM;
+	ssize_t length = text ? file_read_at(AT_FDCWD, path, text, CONFIG_BYTES_MAX + 1) : -ENOMEM;
 
 	if (length < 0)
 		return tally_fail(err, (int)length, "cannot read %s", path);
 	if ((size_t)length > CONFIG_BYTES_MAX)
-		return tally_refuse(err, -EINVAL, "%s: it is larger than %zu bytes", path,
-			CONFIG_BYTES_MAX);
+		return tally_refuse(
+			err, -EINVAL, "%s: it is larger than %zu bytes", path, CONFIG_BYTES_MAX);
 	return config_parse(path, text, (size_t)length, command, ret, err);
 }
 

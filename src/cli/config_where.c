@@ -16,8 +16,8 @@ static int line_of(yaml_mark_t mark)
 	return (int)mark.line + 1;
 }
 
-static int PRINTF_LIKE(4, 5) refuse(const struct where *where, struct tally_error *err, int line,
-	const char *format, ...)
+static int PRINTF_LIKE(4, 5) refuse(
+	const struct where *where, struct tally_error *err, int line, const char *format, ...)
 {
 	char text[400], shown[400];
 	va_list args;
@@ -33,8 +33,7 @@ static int open_parser(yaml_parser_t *parser, const struct where *where)
 {
 	if (!yaml_parser_initialize(parser))
 		return -ENOMEM;
-	yaml_parser_set_input_string(
-		parser, (const unsigned char *)where->text, where->length);
+	yaml_parser_set_input_string(parser, (const unsigned char *)where->text, where->length);
 	return 0;
 }
 
@@ -222,8 +221,8 @@ static int check_pair(struct walk *walk, const cyaml_schema_value_t *schema,
 	return find_misfit(&inner, &field->value, value);
 }
 
-static int check_missing(struct walk *walk, const cyaml_schema_value_t *schema,
-	const yaml_node_t *node)
+static int check_missing(
+	struct walk *walk, const cyaml_schema_value_t *schema, const yaml_node_t *node)
 {
 	for (const cyaml_schema_field_t *field = schema->mapping.fields; field->key; field++) {
 		bool there = field->value.flags & CYAML_FLAG_OPTIONAL;
@@ -254,14 +253,12 @@ static int check_mapping(
 static int check_sequence(
 	struct walk *walk, const cyaml_schema_value_t *schema, const yaml_node_t *node)
 {
-	size_t count =
-		(size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+	size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = find_misfit(walk, schema->sequence.entry,
-			yaml_document_get_node(
-				walk->document, node->data.sequence.items.start[i]));
+			yaml_document_get_node(walk->document, node->data.sequence.items.start[i]));
 	if (r == 0 && count > schema->sequence.max)
 		return refuse(walk->where, walk->err, line_of(node->start_mark),
 			"%s: %zu entries; the limit is %u", walk->key, count,
@@ -285,9 +282,8 @@ static int find_misfit(
 						 ? "a list of rules, each beginning with '- task: NAME'"
 						 : "a list, as [one, two]");
 	default:
-		return node->type == YAML_SCALAR_NODE
-			       ? 0
-			       : refuse_kind(walk, node, "a single value");
+		return node->type == YAML_SCALAR_NODE ? 0
+						      : refuse_kind(walk, node, "a single value");
 	}
 }
 

@@ -82,8 +82,7 @@ static bool is_our_child(const char *stat, size_t length)
  * have no other children than the task's. It cannot be reaped, and its pid given to somebody else,
  * without being looked at again.
  */
-static void signal_child(
-	const struct targets *but, int proc, const char *pid, int signal)
+static void signal_child(const struct targets *but, int proc, const char *pid, int signal)
 {
 	char path[NAME_MAX + 8], text[1024];
 	uint64_t number;

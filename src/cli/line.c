@@ -80,8 +80,8 @@ int line_refuse(const struct command_line *line, int index, const char *format, 
 }
 
 /* What came from the file is said with its place there, and there is nothing to point at. */
-static void PRINTF_LIKE(3, 0) say_in_file(
-	const struct command_line *line, int number, const char *format, va_list args)
+static void PRINTF_LIKE(3, 0)
+	say_in_file(const struct command_line *line, int number, const char *format, va_list args)
 {
 	struct command_line plain = *line;
 	char text[1024];

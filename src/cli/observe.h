@@ -43,8 +43,9 @@ struct observer {
 	char collector_reason[256];
 	struct tally_monitor *monitor;
 	struct server *server;
-	struct config *config;	   /**< Of --config, as it was at the start; or NULL. */
-	struct observer *reloaded; /**< What the newest reload read, in its first members; or NULL. */
+	struct config *config; /**< Of --config, as it was at the start; or NULL. */
+	struct observer
+		*reloaded; /**< What the newest reload read, in its first members; or NULL. */
 };
 
 /**

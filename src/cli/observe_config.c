@@ -14,7 +14,7 @@
 
 /* A source that is ready to take the place of another. */
 struct change {
-	const char *name; /* Of its kind. */
+	const char *name;      /* Of its kind. */
 	struct source *source; /* NULL: the kind is not wanted any more. */
 };
 
@@ -68,8 +68,8 @@ int observe_take_config(struct observer *o)
 	return check_sources(o);
 }
 
-static int open_rules(
-	struct observer *o, const struct config *config, struct source **ret, struct tally_error *err)
+static int open_rules(struct observer *o, const struct config *config, struct source **ret,
+	struct tally_error *err)
 {
 	const struct match_options match = {.log = &o->log};
 	size_t count;
@@ -151,7 +151,8 @@ static bool same_value(const struct option_row *row, const struct observe_option
 }
 
 /* The options that count from the next start on: "interval, listen", or "". */
-static void list_late(const struct observer *o, const struct observer *fresh, char *out, size_t size)
+static void list_late(
+	const struct observer *o, const struct observer *fresh, char *out, size_t size)
 {
 	out[0] = '\0';
 	for (size_t i = 0; command_observe.options[i].name; i++) {
@@ -249,8 +250,8 @@ static void commit(struct observer *o, struct changes *changes)
 	struct tally_error err;
 
 	for (size_t i = 0; i < changes->count; i++)
-		if (monitor_replace_source(o->monitor, changes->at[i].name, changes->at[i].source,
-			    &err) < 0)
+		if (monitor_replace_source(
+			    o->monitor, changes->at[i].name, changes->at[i].source, &err) < 0)
 			log_say(&o->log, TALLY_LOG_ERROR, "%s", err.message);
 }
 

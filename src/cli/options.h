@@ -85,9 +85,9 @@ struct command_line {
 	char **arguments; /**< NULL-terminated. */
 	int argument_count;
 	int where[OPTION_ROWS_MAX]; /**< Index in argv of an option's last value; 0: not given. */
-	const char *file;	       /**< The configuration file, or NULL. */
-	int lines[OPTION_ROWS_MAX];    /**< Line in it; 0: not in it, or given on the command line. */
-	struct tally_error *silent;    /**< Takes what would be said; NULL: standard error. */
+	const char *file;	    /**< The configuration file, or NULL. */
+	int lines[OPTION_ROWS_MAX]; /**< Line in it; 0: not in it, or given on the command line. */
+	struct tally_error *silent; /**< Takes what would be said; NULL: standard error. */
 };
 
 /** options_parse() has done all that was asked, successfully, or the command may go on. */

@@ -27,7 +27,8 @@
 static int read_text(const char *path, char **ret, size_t *ret_length, struct tally_error *err)
 {
 	char *text = malloc(PROCFILE_BYTES_MAX + 1);
-	ssize_t length = text ? file_read_at(AT_FDCWD, path, text, PROCFILE_BYTES_MAX + 1) : -ENOMEM;
+	ssize_t length =
+		text ? file_read_at(AT_FDCWD, path, text, PROCFILE_BYTES_MAX + 1) : -ENOMEM;
 
 	if (length < 0) {
 		free(text);
@@ -82,8 +83,8 @@ static int take_port(struct run *run, uint64_t *ret)
 			"%s is no port from 1 to %zu: each process gets one, %d apart", text,
 			UINT16_MAX - (run->many->count - 1) * PORT_STEP, PORT_STEP);
 	return line_refuse(&run->line, 0,
-		"PORT=%s of the environment is no port from 1 to %zu; give another with --port", text,
-		UINT16_MAX - (run->many->count - 1) * PORT_STEP);
+		"PORT=%s of the environment is no port from 1 to %zu; give another with --port",
+		text, UINT16_MAX - (run->many->count - 1) * PORT_STEP);
 }
 
 static bool is_variable(const char *text, const char *name)
@@ -257,8 +258,8 @@ int procfile_release(struct run *run, struct tally_error *err)
 		say_started(run, i);
 		int r = source_command_release(run->source, i, err);
 		if (r < 0)
-			return tally_prefix(
-				err, r, "%s: /bin/sh in %s", run->many->names[i], run->many->folder);
+			return tally_prefix(err, r, "%s: /bin/sh in %s", run->many->names[i],
+				run->many->folder);
 	}
 	return 0;
 }

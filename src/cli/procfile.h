@@ -14,9 +14,9 @@ struct part {
 	size_t owned;	    /**< So many of them are copies, the first the sign. */
 	char *sign;	    /**< PS=NAME.1, by which its orphans are known; in the environment. */
 	uint64_t port;
-	bool ended;	     /**< Neither its root nor anything that it left behind lives. */
-	bool root_ended;     /**< Its root does not. */
-	bool left;	     /**< It was said that something was left behind. */
+	bool ended;	       /**< Neither its root nor anything that it left behind lives. */
+	bool root_ended;       /**< Its root does not. */
+	bool left;	       /**< It was said that something was left behind. */
 	int exit_code, signal; /**< Of its root. -1; 0. */
 };
 
@@ -27,11 +27,11 @@ struct procfile_run {
 	struct part *parts;
 	const char **names; /**< Of them. */
 	struct prefix *prefix;
-	size_t first;	       /**< The part that ended first; count: none has. */
-	bool stopping;	       /**< All are being ended. */
-	bool killed;	       /**< By SIGKILL. */
-	int told;	       /**< The signal by which we were told to, or 0. */
-	int64_t kill_at_ns;    /**< When SIGKILL is due; 0: not yet. */
+	size_t first;	    /**< The part that ended first; count: none has. */
+	bool stopping;	    /**< All are being ended. */
+	bool killed;	    /**< By SIGKILL. */
+	int told;	    /**< The signal by which we were told to, or 0. */
+	int64_t kill_at_ns; /**< When SIGKILL is due; 0: not yet. */
 };
 
 /**

@@ -75,8 +75,7 @@ static void count_living(
 {
 	struct living *living = context;
 
-	if (strcmp(info->name, living->name) == 0 &&
-		tally_sample_has(&reading->sample, TALLY_PIDS))
+	if (strcmp(info->name, living->name) == 0 && tally_sample_has(&reading->sample, TALLY_PIDS))
 		living->pids = reading->sample.value[TALLY_PIDS];
 }
 

@@ -256,10 +256,9 @@ static void add_process(
 	for (size_t i = 0; i < ARRAY_SIZE(process_columns); i++) {
 		enum tally_metric metric = process_columns[i].metric;
 
-		table_add(context,
-			tally_sample_has(sample, metric)
-				? format_metric(text, metric, sample->value[metric])
-				: "-");
+		table_add(context, tally_sample_has(sample, metric)
+					   ? format_metric(text, metric, sample->value[metric])
+					   : "-");
 	}
 }
 

@@ -62,8 +62,7 @@ json_t *report_json(const struct report *report)
 	struct listing listing = {run, json_array()};
 
 	json_object_set_new(object, "task", json_text(run->task));
-	json_object_set_new(
-		object, "command", run->many ? json_null() : words_json(run->words));
+	json_object_set_new(object, "command", run->many ? json_null() : words_json(run->words));
 	if (run->many)
 		json_object_set_new(object, "procfile", json_text(run->many->path));
 	json_object_set_new(object, "exit_code", known_or_null(!state->signal, state->exit_code));

@@ -17,7 +17,7 @@ struct procfile_run;
 /** Options of `tally run`. */
 struct run_options {
 	const char *name, *sandbox, *collector, *json, *csv, *store;
-	const char *procfile, *environment, *port; /**< NULL: a command; its defaults. */
+	const char *procfile, *environment, *port;	      /**< NULL: a command; its defaults. */
 	int64_t interval_ns, disk_interval_ns, time_limit_ns; /**< 0: the default; no limit. */
 	int64_t grace_ns;				      /**< 0: the default. */
 	bool quiet, pss, wait, keep_going;
@@ -27,14 +27,14 @@ struct run_options {
 struct run {
 	struct run_options options;
 	struct command_line line;
-	const char *task;      /**< Name of the task. */
-	const char *process;   /**< Name of its process: the command's, without folders. */
-	char *sandbox;	       /**< Absolute, or NULL. */
-	char **words;	       /**< The command; NULL: a Procfile's. */
+	const char *task;	   /**< Name of the task. */
+	const char *process;	   /**< Name of its process: the command's, without folders. */
+	char *sandbox;		   /**< Absolute, or NULL. */
+	char **words;		   /**< The command; NULL: a Procfile's. */
 	struct procfile_run *many; /**< The processes of a Procfile, or NULL. */
-	sigset_t mask_before;  /**< As we were started; the command gets it back. */
-	int signals;	       /**< signalfd of all that supervise.c handles. */
-	struct source *source; /**< The command; the monitor's, or ours before there is one. */
+	sigset_t mask_before;	   /**< As we were started; the command gets it back. */
+	int signals;		   /**< signalfd of all that supervise.c handles. */
+	struct source *source;	   /**< The command; the monitor's, or ours before there is one. */
 	struct tally_monitor *monitor;
 	struct record record;
 	struct live live;

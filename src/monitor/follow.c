@@ -150,8 +150,8 @@ static bool is_told(const struct source_task *told, const struct process *proces
  * Roots that a source tells no more will not come back. They are remembered all the same, for runs are
  * counted, but not without end where a task is made of what lives for a moment.
  */
-static void forget_roots(struct tally_monitor *monitor, struct process *process,
-	const struct source_task *told)
+static void forget_roots(
+	struct tally_monitor *monitor, struct process *process, const struct source_task *told)
 {
 	size_t kept = 0;
 
@@ -176,8 +176,8 @@ static void follow_processes(
 		if (!process || life_ended(told->life))
 			continue;
 		forget_roots(monitor, process, told);
-		follow_root(monitor, task, (size_t)(process - task->processes),
-			&told->processes[i]);
+		follow_root(
+			monitor, task, (size_t)(process - task->processes), &told->processes[i]);
 	}
 }
 

@@ -76,8 +76,7 @@ static int redirect(int from, int to)
 static int arrange(const struct command_process *process)
 {
 	if (redirect(process->output, STDOUT_FILENO) < 0 ||
-		redirect(process->errors, STDERR_FILENO) < 0 ||
-		(process->apart && set_apart() < 0))
+		redirect(process->errors, STDERR_FILENO) < 0 || (process->apart && set_apart() < 0))
 		return -1;
 	return process->folder ? chdir(process->folder) : 0;
 }

@@ -41,8 +41,8 @@ struct task {
 /* A process of the machine. */
 struct seen {
 	pid_t pid;
-	uint64_t inode;	  /* Of its folder in /proc: a cheap hint that it is the same. */
-	uint32_t look;	  /* The look that had it last. */
+	uint64_t inode;	    /* Of its folder in /proc: a cheap hint that it is the same. */
+	uint32_t look;	    /* The look that had it last. */
 	uint32_t wait, due; /* Looks between two judgements; the next one. */
 	struct match_glance glance;
 	uint64_t program;
@@ -456,8 +456,8 @@ static struct root *find_roots(const struct source_match *s, size_t *ret_count)
 
 	HASH_ITER (hh, s->seen, seen, next)
 		if (roots && seen->place && seen->root)
-			roots[count++] = (struct root){
-				seen->place, seen->pid, seen->glance.start_ns};
+			roots[count++] =
+				(struct root){seen->place, seen->pid, seen->glance.start_ns};
 	if (count > 0)
 		qsort(roots, count, sizeof(*roots), by_place);
 	*ret_count = count;
@@ -480,8 +480,8 @@ static size_t first_root(const struct place *place, const struct root *roots, si
 	return low;
 }
 
-static size_t add_roots(struct source_match *s, const struct place *place,
-	const struct root *roots, size_t root_count, size_t count)
+static size_t add_roots(struct source_match *s, const struct place *place, const struct root *roots,
+	size_t root_count, size_t count)
 {
 	for (size_t i = first_root(place, roots, root_count);
 		i < root_count && roots[i].place == place && list_room(s, count + 1); i++) {

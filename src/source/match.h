@@ -21,8 +21,8 @@
 
 /** What a rule looks at. */
 enum match_key {
-	MATCH_COMM,    /**< The kernel's name of the process: 15 bytes. */
-	MATCH_EXE,     /**< Its executable: all of the path where the pattern has a '/', else the last part. */
+	MATCH_COMM, /**< The kernel's name of the process: 15 bytes. */
+	MATCH_EXE, /**< Its executable: all of the path where the pattern has a '/', else the last part. */
 	MATCH_CMDLINE, /**< Its arguments, with blanks between them. */
 	MATCH_USER,    /**< Name, or number, of the user it runs as. */
 	MATCH_CGROUP,  /**< Path of its cgroup, v2 where there is one. */
@@ -55,8 +55,9 @@ struct match_rule {
 
 /** Where a rule is wrong. */
 struct match_fault {
-	const char *key; /**< "task", "process" or one of match_key_names[]; static. NULL: all of it. */
-	size_t index;	 /**< Of the pattern. */
+	const char *
+		key; /**< "task", "process" or one of match_key_names[]; static. NULL: all of it. */
+	size_t index; /**< Of the pattern. */
 };
 
 /** Is it a rule? @return 0 or -EINVAL; -ENOMEM. @ret_fault filled on failure; may be NULL. */
@@ -65,7 +66,7 @@ int match_rule_check(
 
 /** How the source works; a zeroed one is the default. */
 struct match_options {
-	const char *procfs;	/**< NULL: "/proc". */
+	const char *procfs; /**< NULL: "/proc". */
 	const struct log *log;
 };
 

@@ -40,8 +40,8 @@ struct match_proc {
 	char cmdline[MATCH_CMDLINE_MAX + 1], exe[PATH_MAX], cgroup[PATH_MAX];
 };
 
-int match_proc_new(const char *procfs, const struct log *log, struct match_proc **ret,
-	struct tally_error *err)
+int match_proc_new(
+	const char *procfs, const struct log *log, struct match_proc **ret, struct tally_error *err)
 {
 	struct match_proc *proc = calloc(1, sizeof(*proc));
 
@@ -234,8 +234,8 @@ static const char *read_cgroup(struct match_proc *proc, pid_t pid)
 	c = cursor_of(text, (size_t)length);
 	while (cursor_line(&c, &line)) {
 		bool second = cursor_literal(&line, "0::");
-		const char *path = second ? line.at
-					  : memchr(line.at, '/', (size_t)(line.end - line.at));
+		const char *path =
+			second ? line.at : memchr(line.at, '/', (size_t)(line.end - line.at));
 		size_t size = path ? (size_t)(line.end - path) : 0;
 
 		bool better = size > strlen(proc->cgroup) || (second && size > 1);

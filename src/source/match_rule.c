@@ -151,8 +151,8 @@ static int take_patterns(struct rule *rule, enum match_key key, const struct mat
 			return tally_refuse(err, -EINVAL,
 				"an empty pattern fits nothing; leave the key out to let all fit");
 		if (strlen(given->items[i]) > PATTERN_MAX)
-			return tally_refuse(err, -EINVAL,
-				"the pattern is longer than %d bytes", PATTERN_MAX);
+			return tally_refuse(
+				err, -EINVAL, "the pattern is longer than %d bytes", PATTERN_MAX);
 		rule->patterns[key][i] = strdup(given->items[i]);
 		if (!rule->patterns[key][i])
 			return no_memory(err);
@@ -400,12 +400,10 @@ static bool cmdline_fits(struct match_rules *rules, struct rule *rule, const cha
 	return true;
 }
 
-static bool rule_fits(
-	struct match_rules *rules, struct rule *rule, const struct match_facts *facts)
+static bool rule_fits(struct match_rules *rules, struct rule *rule, const struct match_facts *facts)
 {
 	for (int key = 0; key < MATCH_KEY_COUNT; key++)
-		if (key != MATCH_CMDLINE &&
-			!key_fits(rule, (enum match_key)key, facts->value[key]))
+		if (key != MATCH_CMDLINE && !key_fits(rule, (enum match_key)key, facts->value[key]))
 			return false;
 	return cmdline_fits(rules, rule, facts->value[MATCH_CMDLINE]);
 }

@@ -154,8 +154,7 @@ static int take_process(struct walk *walk, struct cursor *line)
 int procfile_parse(const char *path, const char *text, size_t length, struct procfile *ret,
 	struct tally_error *err)
 {
-	struct walk walk = {
-		.path = path, .ret = ret, .limit = PROCFILE_PROCESSES_MAX, .err = err};
+	struct walk walk = {.path = path, .ret = ret, .limit = PROCFILE_PROCESSES_MAX, .err = err};
 	int r = walk_lines(&walk, text, length, take_process);
 
 	if (r == 0 && ret->count == 0)
@@ -219,8 +218,7 @@ static int take_variable(struct walk *walk, struct cursor *line)
 int procfile_parse_environment(const char *path, const char *text, size_t length,
 	struct procfile *ret, struct tally_error *err)
 {
-	struct walk walk = {
-		.path = path, .ret = ret, .limit = PROCFILE_VARIABLES_MAX, .err = err};
+	struct walk walk = {.path = path, .ret = ret, .limit = PROCFILE_VARIABLES_MAX, .err = err};
 
 	return walk_lines(&walk, text, length, take_variable);
 }

@@ -34,7 +34,7 @@ BAD = {
     "bytes that are no text": (b"interval: 1s\nstore: \xff\xfe\n", 2, "this is no UTF-8 text"),
     "an alias": ("source: &a [auto]\nlisten: *a\n", 1, "anchors (&name) and aliases (*name)"),
     "two documents": ("interval: 1s\n---\ninterval: 2s\n", 2, "a second document begins here"),
-    "a source that is none": ("source:\n- cgroups:/\n", 1, "source: 'cgroups:/' is not a source"),
+    "a source that is none": ("source:\n- cgroups:/\n", 2, "source: 'cgroups:/' is not a source"),
     "an address that is none": ("listen: [here]\n", 1, "listen: "),
     "an open door": ("listen: ['0.0.0.0:1338']\n", 1, "can be reached from other machines"),
     "half of TLS": ("tls-cert: /etc/cert.pem\n", 0, "go together"),
@@ -169,7 +169,7 @@ def test_what_counts_from_the_next_start_on_is_said(observe, tmp_path, child):
     ("source: ['pid:x=PID']\nintervall: 1s\n", ":2: intervall: there is no such key"),
     ("source: ['pid:x=PID', 'pid:y=2147483647']\n", "there is no process 2147483647"),
     ("source: ['pid:x=PID']\nmatch: [{task: x, cmdline: ['(']}]\n", "is no regular expression"),
-    ("source: ['pid:x=PID']\nlisten: ['0.0.0.0:1338']\n", ":2: listen: "),
+    ("source: ['pid:x=PID']\nshare: [nobody-of-that-name]\n", ":2: share: there is no user"),
 ])
 def test_a_bad_file_is_refused_and_the_old_one_stays_in_force(
         observe, tmp_path, child, text, expected):

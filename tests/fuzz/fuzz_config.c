@@ -13,9 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void apply_rules(const struct config *config)
 {
-	static const struct match_facts facts = {.value = {"python3", "/usr/bin/python3.11",
-							 "python3 -m http.server 8000", "root",
-							 "/system.slice/web.service", "systemd"}};
+	static const struct match_facts facts = {
+		.value = {"python3", "/usr/bin/python3.11", "python3 -m http.server 8000", "root",
+			"/system.slice/web.service", "systemd"}};
 	size_t count, number;
 	const struct match_rule *given = config_rules(config, &count);
 	struct match_rules *rules;

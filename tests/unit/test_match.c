@@ -190,7 +190,8 @@ static void garbage_is_nobody(void **state)
 {
 	const struct match_rule rule = {
 		.task = "t", .process = "p", .keys = {[MATCH_COMM] = PATTERNS("*")}};
-	static const char *const stats[] = {"", "10", "10 (a", "10 (a) S", ")10(", "10 (a) S 1 2 3 4 5"};
+	static const char *const stats[] = {
+		"", "10", "10 (a", "10 (a) S", ")10(", "10 (a) S 1 2 3 4 5"};
 
 	open_with(&rule, 1);
 	for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++) {

@@ -36,8 +36,8 @@ static bool fits(enum match_key key, const char *pattern)
 	const char *const items[] = {"never", pattern};
 	struct match_result result;
 
-	rule.keys[key] = (struct match_patterns){items + (key == MATCH_CMDLINE),
-		key == MATCH_CMDLINE ? 1 : 2};
+	rule.keys[key] = (struct match_patterns){
+		items + (key == MATCH_CMDLINE), key == MATCH_CMDLINE ? 1 : 2};
 	struct match_rules *rules = rules_of(&rule, 1);
 	bool yes = match_rules_apply(rules, &nginx, &result);
 
@@ -107,8 +107,7 @@ static void the_first_that_fits_names(void **state)
 
 	assert_true(match_rules_apply(rules, &nginx, &result));
 	assert_string_equal(result.task, "www-data of nginx");
-	assert_string_equal(
-		result.process, "worker/worker/nginx//system.slice/nginx.service");
+	assert_string_equal(result.process, "worker/worker/nginx//system.slice/nginx.service");
 	assert_true(match_rules_need(rules, MATCH_USER));
 	assert_false(match_rules_need(rules, MATCH_PARENT));
 	match_rules_free(rules);
@@ -119,7 +118,9 @@ static void what_is_not_known_fits_nothing_and_names_nothing(void **state)
 	const struct match_rule given[] = {
 		{.task = "a", .keys = {[MATCH_EXE] = PATTERNS("*")}},
 		{.task = "a", .keys = {[MATCH_CMDLINE] = PATTERNS(".*")}},
-		{.task = "{{exe}}", .process = "x{{user}}y", .keys = {[MATCH_COMM] = PATTERNS("*")}},
+		{.task = "{{exe}}",
+			.process = "x{{user}}y",
+			.keys = {[MATCH_COMM] = PATTERNS("*")}},
 	};
 	const struct match_facts facts = {.value = {[MATCH_COMM] = "c"}};
 	struct match_rules *rules = rules_of(given, 3);
@@ -136,8 +137,7 @@ static void names_are_shown_not_obeyed_and_have_an_end(void **state)
 	const struct match_rule rule = {
 		.task = "{{all}}", .keys = {[MATCH_CMDLINE] = PATTERNS("(?<all>.*)")}};
 	static char line[5000];
-	const struct match_facts facts = {
-		.value = {[MATCH_COMM] = "c", [MATCH_CMDLINE] = line}};
+	const struct match_facts facts = {.value = {[MATCH_COMM] = "c", [MATCH_CMDLINE] = line}};
 	struct match_rules *rules = rules_of(&rule, 1);
 	struct match_result result;
 
@@ -157,8 +157,7 @@ static void a_costly_expression_is_stopped(void **state)
 		{.task = "rest", .keys = {[MATCH_COMM] = PATTERNS("*")}},
 	};
 	char line[4096];
-	const struct match_facts facts = {
-		.value = {[MATCH_COMM] = "c", [MATCH_CMDLINE] = line}};
+	const struct match_facts facts = {.value = {[MATCH_COMM] = "c", [MATCH_CMDLINE] = line}};
 	struct match_rules *rules = rules_of(given, 2);
 	struct match_result result;
 

@@ -518,8 +518,7 @@ static void a_root_leaves_its_family_with_what_it_consumes_from_then_on(void **s
 	/* It dies, and its parent reaps it: that is no growth of the parent's. */
 	tree_drop(&tree, 11);
 	tree_drop(&tree, 12);
-	tree_put(&tree,
-		(struct fixture){.pid = 10, .parent = 1, .user = 2, .children_user = 54});
+	tree_put(&tree, (struct fixture){.pid = 10, .parent = 1, .user = 2, .children_user = 54});
 	after_pass(outer);
 	assert_int_equal(cpu_ticks(outer), 22);
 	assert_int_equal(cpu_ticks(inner), 34);
