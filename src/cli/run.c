@@ -333,9 +333,10 @@ const struct command command_run = {
 		"sent to tally are passed on to the command. All that descends from it is\n"
 		"measured, what it leaves running in the background, too.\n"
 		"\n"
-		"With --file, each line of a Procfile becomes a named process of one task. Their\n"
-		"output comes line by line behind their names; when one ends, the others are ended;\n"
-		"daemons that they put into the background belong to them, and are ended with them.",
+		"With --file, each line of a Procfile becomes a named process of one task. What\n"
+		"they write comes line by line behind their names. When one ends, the others are\n"
+		"ended; daemons that they put into the background belong to them, and are ended\n"
+		"with them.",
 	.options = options,
 	.runs = true,
 	.run = run_run,
