@@ -83,7 +83,7 @@ const struct command command_config = {
 	.summary = "Check a configuration file of `tally observe`",
 	.description =
 		"Says whether the observer would take the file (default: /etc/tally/tally.yaml),\n"
-		"or the first thing that is wrong with it: file, line, key and what was expected.\n"
+		"or the first thing that is wrong with it: file, line, key, what was expected.\n"
 		"Exits with 1 then. Files that it names are not opened.",
 	.options = options,
 	.least = 1,
