@@ -140,6 +140,7 @@ static const struct field fields[] = {
 	PROCESS("fds_limit", I64, max_fds),
 	CLOSE,
 	OPEN("history"),
+	{"first", FIELD_NS, offsetof(struct self_status, history_first_ns)},
 	MONITOR("bytes", SIZE, history_bytes),
 	MONITOR("bytes_limit", SIZE, history_limit_bytes),
 	MONITOR("dropped", U64, history_dropped),
