@@ -128,6 +128,9 @@ function zoomBy(factor) {
 	else change({ from, to });
 }
 
+/* The head of the table stays below what stays at the top. */
+new ResizeObserver(([{ target }]) => document.documentElement.style.setProperty("--top", `${target.offsetHeight}px`))
+	.observe(document.querySelector(".top"));
 startTooltips();
 startTheme(byId("theme"));
 byId("help-button").addEventListener("click", () => byId("help").showModal());

@@ -52,6 +52,7 @@ export class Chart {
 		this.#panel = panel;
 		this.#hooks = hooks;
 		this.place = el("div.plot", { role: "img" });
+		this.nothing = el("p.nothing", { hidden: true });
 		this.legend = el("ul.legend");
 		this.when = el("span.chart-when");
 		const id = `chart-${panel.id}`;
@@ -59,7 +60,7 @@ export class Chart {
 			"figure.chart",
 			{ "aria-labelledby": id, "data-chart": panel.id },
 			el("figcaption", {}, el("h3", { id }, panel.title), el("span.unit", {}, panel.unit), this.when),
-			this.place,
+			el("div.plot-box", {}, this.place, this.nothing),
 			this.legend,
 		);
 		parent.append(this.element);
@@ -94,7 +95,16 @@ export class Chart {
 			this.#plot.setData(this.#data(), false);
 			this.#rescale();
 		}
+		this.#tellNothing();
 		this.#tell(this.#plot?.cursor.idx ?? null);
+	}
+
+	/* An empty chart says why it is empty. */
+	#tellNothing() {
+		const { layers, why } = this.#shown;
+		const empty = layers.every(({ values }) => values.every((value) => value === null));
+		this.nothing.hidden = !empty;
+		if (empty) setText(this.nothing, why?.(layers[0]) ?? "Nothing was sampled in this time");
 	}
 
 	/** Mark another instant. */
@@ -161,7 +171,7 @@ export class Chart {
 		return {
 			width: this.place.clientWidth,
 			height: HEIGHT,
-			padding: [10, right ? 0 : RIGHT / 4, 0, 0],
+			padding: [10, right ? 0 : RIGHT / 2, 0, 0],
 			legend: { show: false },
 			cursor: {
 				sync: this.#hooks.sync && {

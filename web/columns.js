@@ -6,11 +6,11 @@ import { byteRate, bytes, cores, count } from "./format.js";
 /** What of a column: key of the figure, how it is read, and whether a bar shows its part. */
 export const COLUMNS = [
 	{ id: "task", label: "Task" },
-	{ id: "cpu", label: "CPU", hint: "Cores in use", key: "cpu_rate", format: cores, bar: true },
+	{ id: "cpu", label: "CPU", unit: "cores", hint: "Cores in use", key: "cpu_rate", format: cores, bar: true },
 	{ id: "spark", label: "CPU over time" },
 	{ id: "memory", label: "Memory", hint: "Resident memory", key: "rss_bytes", format: bytes, bar: true },
 	{ id: "io", label: "I/O", hint: "Storage read and written, per second", key: "io_rate", format: byteRate },
-	{ id: "wait", label: "Wait", hint: "Cores it could have used, had they been free", key: "wait_rate", format: cores },
+	{ id: "wait", label: "Wait", unit: "cores", hint: "Cores it could have used, had they been free", key: "wait_rate", format: cores },
 	{ id: "disk", label: "Disk", hint: "Disk usage of its sandbox", key: "disk_bytes", format: bytes },
 	{ id: "pids", label: "Processes", hint: "Live operating-system processes", key: "pids", format: count },
 ];

@@ -50,8 +50,8 @@ class Row {
 		if (!key) return;
 		putFigure(cell, format(task[key]), whyAbsent(task, key));
 		if (!bar) return;
-		const part = Math.round(100 * Math.min(1, (task[key] ?? 0) / (most[id] || 1)));
-		if (cell.part !== part) cell.style.setProperty("--part", `${part}%`);
+		const part = Math.round(100 * Math.min(1, (task[key] ?? 0) / (most[id] || 1))) / 100;
+		if (cell.part !== part) cell.style.setProperty("--part", part);
 		cell.part = part;
 	}
 }
@@ -157,8 +157,8 @@ export class TaskList {
 			...COLUMNS.filter(({ key }) => key).map((column) => [column, this.#sum(column.key)]),
 		];
 		if (!this.summary.children.length)
-			for (const [{ id, label, hint }] of figures)
-				this.summary.append(el(`div.tile.t-${id}`, { title: hint }, el("span.label", {}, label), el("span.figure")));
+			for (const [{ id, label, unit, hint }] of figures)
+				this.summary.append(el(`div.tile.t-${id}`, { title: hint }, el("span.label", {}, unit ? `${label}, ${unit}` : label), el("span.figure")));
 		figures.forEach(([{ format, key }, { value, known, all }], i) => {
 			const text = known ? `${known < all ? "≥ " : ""}${format(value)}` : null;
 			const why = this.#tasks.map((task) => whyAbsent(task, key)).find((reason) => reason !== null);

@@ -124,8 +124,8 @@ export class TaskView {
 		};
 		this.charts = PANELS.map((panel) => new Chart(this.grid, panel, hooks));
 		this.processes = new ProcessTable(this.element, "Processes", LIVE_COLUMNS, whyAbsent);
-		for (const { id, label, hint, key } of COLUMNS)
-			if (key) this.tiles.append(el(`div.tile.t-${id}`, { title: hint }, el("span.label", {}, label), el("span.figure")));
+		for (const { id, label, unit, hint, key } of COLUMNS)
+			if (key) this.tiles.append(el(`div.tile.t-${id}`, { title: hint }, el("span.label", {}, unit ? `${label}, ${unit}` : label), el("span.figure")));
 		parent.append(this.element);
 	}
 

@@ -15,11 +15,17 @@ export const SPANS = [
 	[Infinity, "All"],
 ];
 
-let edge = null; // Right end of the window while a past instant is shown: it stands still then.
+let frozen = null; // The window while a past instant is shown: it stands still then.
 
 function spanOf(reach) {
 	const whole = Math.max(LEAST_SECONDS, reach.last - reach.first);
 	return Math.min(state.span ?? DEFAULT_SECONDS, whole);
+}
+
+function freeze(reach) {
+	const span = spanOf(reach);
+	const to = state.at < reach.last - span ? Math.min(reach.last, state.at + span / 2) : reach.last;
+	return { from: to - span, to, moves: false, span: state.span };
 }
 
 /**
@@ -31,13 +37,11 @@ function spanOf(reach) {
 export function timeWindow(reach) {
 	if (reach.first === null || reach.last === null) return null;
 	if (state.from !== null) return { from: state.from, to: state.to, moves: false };
-
-	const span = spanOf(reach);
 	if (state.at === null) {
-		edge = null;
-		return { from: reach.last - span, to: reach.last, moves: true };
+		frozen = null;
+		return { from: reach.last - spanOf(reach), to: reach.last, moves: true };
 	}
-	if (edge === null || state.at > edge) edge = reach.last;
-	if (state.at < edge - span) edge = Math.min(reach.last, state.at + span / 2);
-	return { from: edge - span, to: edge, moves: false };
+	if (!frozen || frozen.span !== state.span || state.at < frozen.from || state.at > frozen.to)
+		frozen = freeze(reach);
+	return frozen;
 }
