@@ -14,7 +14,7 @@
 
 /** Options of `tally run`. */
 struct run_options {
-	const char *name, *sandbox, *collector, *json, *csv, *store;
+	const char *name, *sandbox, *collector, *json, *csv, *store, *report, *svg;
 	int64_t interval_ns, disk_interval_ns, time_limit_ns; /**< 0: the default; no limit. */
 	bool quiet, pss, wait;
 };
