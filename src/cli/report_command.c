@@ -51,8 +51,8 @@ static int check(struct report_command *o, const struct command_line *line)
 		return line_refuse_option(line, "since",
 			"--since is later than --until; give them the other way round");
 	if (!o->output && !o->svg && isatty(STDOUT_FILENO))
-		return line_refuse(line, 0,
-			"the page is not for a terminal; name a file with --output FILE");
+		return line_refuse(
+			line, 0, "the page is not for a terminal; name a file with --output FILE");
 	return OPTIONS_GO;
 }
 
@@ -64,7 +64,8 @@ static int open_files(const struct report_command *o, struct files *files, struc
 	if (html)
 		r = output_open(&files->html, strcmp(html, "-") == 0 ? "/dev/stdout" : html, err);
 	if (r == 0 && o->svg)
-		r = output_open(&files->svg, strcmp(o->svg, "-") == 0 ? "/dev/stdout" : o->svg, err);
+		r = output_open(
+			&files->svg, strcmp(o->svg, "-") == 0 ? "/dev/stdout" : o->svg, err);
 	return r;
 }
 
@@ -161,8 +162,8 @@ static int read_all(struct reading *reading, struct tally_error *err)
 	int r = history_extent(reading->stored->history, reading->task, NULL, &extent);
 
 	if (r < 0)
-		return tally_refuse(err, r, "store %s has no sample of %s", reading->stored->path,
-			data->task);
+		return tally_refuse(
+			err, r, "store %s has no sample of %s", reading->stored->path, data->task);
 	reading->step_ns = step_of(reading->options, &extent);
 	r = read_series(reading, NULL, &data->total.rows, err);
 	if (r == 0 && data->total.rows.count == 0)
@@ -177,8 +178,7 @@ static int read_all(struct reading *reading, struct tally_error *err)
 	return r;
 }
 
-static int write_files(
-	const struct report_data *data, struct files *files, struct tally_error *err)
+static int write_files(const struct report_data *data, struct files *files, struct tally_error *err)
 {
 	char title[128], task[96];
 	int r = 0;
@@ -220,8 +220,8 @@ static int make_report(const struct report_command *o, struct command_line *line
 	if (r == 0)
 		r = stored_find(&stored, line->arguments[0], &reading.task, &process, &err);
 	if (r == 0 && process)
-		r = tally_refuse(&err, -EINVAL,
-			"a report is of a whole task; leave out the /%s", process);
+		r = tally_refuse(
+			&err, -EINVAL, "a report is of a whole task; leave out the /%s", process);
 	if (r == 0)
 		r = read_all(&reading, &err);
 	if (r == 0)

@@ -99,8 +99,8 @@ static int by_cpu(const void *a, const void *b, void *data)
 
 	if (first_ns != second_ns)
 		return first_ns > second_ns ? -1 : 1;
-	return strcmp(((const struct report_part *)a)->process,
-		((const struct report_part *)b)->process);
+	return strcmp(
+		((const struct report_part *)a)->process, ((const struct report_part *)b)->process);
 }
 
 void report_data_sort(struct report_data *data)

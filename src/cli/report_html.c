@@ -123,8 +123,8 @@ static json_t *part_json(const struct report_data *data, const struct report_par
 
 	json_object_set_new(object, "process", json_text(part->process));
 	if (rows->count > 0) {
-		json_object_set_new(object, "first",
-			json_real((double)rows->rows[0].last.wall_ns / NS_PER_S));
+		json_object_set_new(
+			object, "first", json_real((double)rows->rows[0].last.wall_ns / NS_PER_S));
 		json_object_set_new(object, "last",
 			json_real((double)rows->rows[rows->count - 1].last.wall_ns / NS_PER_S));
 	}

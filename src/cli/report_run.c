@@ -44,7 +44,7 @@ static void add_part(
 		report_data_add(data, info->name);
 }
 
-int report_run_data(const struct report *report, struct report_data *ret, struct tally_error *err)
+static int run_data(const struct report *report, struct report_data *ret, struct tally_error *err)
 {
 	const struct run *run = report->run;
 	int64_t step_ns = report_step(report->wall_ns, run->record.samples);
@@ -96,7 +96,7 @@ int report_write_files(const struct report *report, struct output *html, struct 
 
 	if (!html->stream && !svg->stream)
 		return 0;
-	int r = report_run_data(report, &data, err);
+	int r = run_data(report, &data, err);
 	if (r == 0 && html->stream) {
 		r = report_html_write(&data, facts_of(report, &data), html->stream);
 		r = r < 0 ? tally_fail(err, r, "cannot write %s", html->path)

@@ -144,8 +144,7 @@ static void put_frame(
 
 	fprintf(panel->out, "<text class=\"dim\" x=\"%d\" y=\"56\">", panel->left);
 	put_text(panel->out, label);
-	fprintf(panel->out,
-		"</text><text class=\"text figure\" x=\"%d\" y=\"78\">", panel->left);
+	fprintf(panel->out, "</text><text class=\"text figure\" x=\"%d\" y=\"78\">", panel->left);
 	put_text(panel->out, figure);
 	fprintf(panel->out, "</text><text class=\"dim\" x=\"%d\" y=\"78\" text-anchor=\"end\">",
 		right);
@@ -193,8 +192,7 @@ static void put_memory(struct panel *panel)
 	if (report_total(panel->data, &panel->data->total, TALLY_RSS, &peak))
 		format_bytes(figure, peak);
 	panel->most = most_of(&panel->data->total.rows, &memory, 1024);
-	put_frame(
-		panel, "memory at most", figure, format_bytes(most, (int64_t)panel->most));
+	put_frame(panel, "memory at most", figure, format_bytes(most, (int64_t)panel->most));
 	put_area(panel, &memory);
 }
 
