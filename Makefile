@@ -6,7 +6,7 @@ MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale fuzz lint fmt \
-	fmt-check install clean
+	screenshots fmt-check install clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-storm: build deps-bench ## Compare the CPU counted in fork storms with the
 
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)
+
+screenshots: build deps-test ## Take the pictures of docs/img from the running program
+	@scripts/screenshots $(BUILD)/src/cli/tally
 
 fuzz: deps-test ## Run every fuzzer for a minute
 	@tests/run --build $(BUILD) --fuzz-seconds 60 fuzz

@@ -78,10 +78,11 @@ function others(whole, shown) {
  *
  * @data  As align() gives it.
  * @by    "kind" or "process".
+ *         Until those of processes have come, and where there are none, kinds are shown.
  * @more  Whether the task has processes beyond those in `data`.
  */
 export function layersOf(panel, data, by, more) {
-	if (by !== "process" || !panel.part) return panel.kinds(data.total);
+	if (by !== "process" || !panel.part || data.processes.length === 0) return panel.kinds(data.total);
 	const shown = data.processes
 		.slice(0, PARTS_MAX)
 		.map(({ name, series }) => layer(name, panel.part(series), panel.key, { process: name }));
