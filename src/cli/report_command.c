@@ -94,7 +94,7 @@ static int64_t reach_back(int64_t since_ns, int64_t step_ns)
 	return since_ns < INT64_MIN + before_ns ? INT64_MIN : since_ns - before_ns;
 }
 
-static int read_series(struct reading *reading, const char *process, struct history_rows *rows,
+static int read_series(struct reading *reading, const char *process, struct report_rows *rows,
 	struct tally_error *err)
 {
 	const struct report_command *o = reading->options;
@@ -103,7 +103,7 @@ static int read_series(struct reading *reading, const char *process, struct hist
 	rows->since_ns = o->since_ns;
 	rows->step_ns = reading->step_ns;
 	int r = history_points(reading->stored->history, reading->task, process,
-		reach_back(o->since_ns, rows->step_ns), o->until_ns, history_rows_add, rows, &lost);
+		reach_back(o->since_ns, rows->step_ns), o->until_ns, report_rows_add, rows, &lost);
 	if (lost > 0)
 		fprintf(stderr,
 			"tally: %llu stretches of samples are damaged and left out; "
@@ -149,7 +149,7 @@ static void leave_out_empty(struct report_data *data)
 			data->parts[kept++] = part;
 			continue;
 		}
-		history_rows_done(&part.rows);
+		report_rows_done(&part.rows);
 		free(part.process);
 	}
 	data->part_count = kept;

@@ -43,7 +43,7 @@ struct report_part *report_data_add(struct report_data *data, const char *proces
 bool report_total(const struct report_data *data, const struct report_part *part,
 	enum tally_metric metric, int64_t *ret)
 {
-	const struct history_rows *rows = &part->rows;
+	const struct report_rows *rows = &part->rows;
 	bool known = false;
 
 	if (rows->count == 0)
@@ -73,7 +73,7 @@ bool report_total(const struct report_data *data, const struct report_part *part
 
 bool report_extent(const struct report_data *data, int64_t *ret_first_ns, int64_t *ret_last_ns)
 {
-	const struct history_rows *rows = &data->total.rows;
+	const struct report_rows *rows = &data->total.rows;
 
 	if (rows->count == 0)
 		return false;
@@ -111,9 +111,9 @@ void report_data_sort(struct report_data *data)
 
 void report_data_done(struct report_data *data)
 {
-	history_rows_done(&data->total.rows);
+	report_rows_done(&data->total.rows);
 	for (size_t i = 0; i < data->part_count; i++) {
-		history_rows_done(&data->parts[i].rows);
+		report_rows_done(&data->parts[i].rows);
 		free(data->parts[i].process);
 	}
 	free(data->parts);

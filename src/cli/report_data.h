@@ -8,12 +8,12 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include "cli/history_rows.h"
+#include "cli/report_rows.h"
 
 /** One series: of the task, or of a process. */
 struct report_part {
 	char *process; /**< NULL: the task. */
-	struct history_rows rows;
+	struct report_rows rows;
 };
 
 struct report_data {

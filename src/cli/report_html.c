@@ -37,7 +37,7 @@ static json_t *number(double value)
 	return json_real(strtod(text, NULL));
 }
 
-static json_t *times_json(const struct history_rows *rows)
+static json_t *times_json(const struct report_rows *rows)
 {
 	json_t *times = json_array();
 
@@ -47,10 +47,10 @@ static json_t *times_json(const struct history_rows *rows)
 	return times;
 }
 
-static json_t *series_json(const struct history_rows *rows, uint64_t wanted)
+static json_t *series_json(const struct report_rows *rows, uint64_t wanted)
 {
-	struct history_column columns[HISTORY_COLUMNS_MAX];
-	size_t count = history_columns(wanted, true, columns);
+	struct report_column columns[REPORT_COLUMNS_MAX];
+	size_t count = report_columns(wanted, true, columns);
 	json_t *series = json_object();
 
 	for (size_t c = 0; c < count; c++) {
@@ -58,7 +58,7 @@ static json_t *series_json(const struct history_rows *rows, uint64_t wanted)
 		double value;
 
 		for (size_t i = 0; i < rows->count; i++)
-			json_array_append_new(values, history_cell(rows, i, &columns[c], &value)
+			json_array_append_new(values, report_cell(rows, i, &columns[c], &value)
 							      ? number(value)
 							      : json_null());
 		json_object_set_new(series, columns[c].key, values);
@@ -96,7 +96,7 @@ static bool of_task_alone(int metric)
 /* Totals of counters, "peak_KEY" of gauges, and why others are missing. */
 static json_t *totals_json(const struct report_data *data, const struct report_part *part)
 {
-	const struct history_rows *rows = &part->rows;
+	const struct report_rows *rows = &part->rows;
 	json_t *object = json_object();
 
 	json_object_set_new(object, "cpu_seconds", cpu_json(data, part));
@@ -119,7 +119,7 @@ static json_t *totals_json(const struct report_data *data, const struct report_p
 static json_t *part_json(const struct report_data *data, const struct report_part *part, bool drawn)
 {
 	json_t *object = totals_json(data, part);
-	const struct history_rows *rows = &part->rows;
+	const struct report_rows *rows = &part->rows;
 
 	json_object_set_new(object, "process", json_text(part->process));
 	if (rows->count > 0) {

@@ -17,11 +17,34 @@ static bool add_sample(void *context, const struct tally_sample *sample)
 {
 	const struct history_point point = {.sample = sample};
 
-	return history_rows_add(context, &point);
+	return report_rows_add(context, &point);
+}
+
+/*
+ * The last sample is taken when the command has ended, maybe a moment after one of the tick thread: a
+ * rate over that moment would be a spike of what was accounted late. Both become one.
+ */
+static void join_last(struct report_rows *rows, int64_t interval_ns)
+{
+	if (rows->count < 2)
+		return;
+	struct report_row *last = &rows->rows[rows->count - 1], *before = last - 1;
+
+	if (last->last.boot_ns - before->last.boot_ns >= interval_ns / 2)
+		return;
+	for (int m = 0; m < TALLY_METRIC_COUNT; m++) {
+		if (before->counts[m] > 0 &&
+			(last->counts[m] == 0 || before->maxima[m] > last->maxima[m]))
+			last->maxima[m] = before->maxima[m];
+		last->sums[m] += before->sums[m];
+		last->counts[m] += before->counts[m];
+	}
+	*before = *last;
+	rows->count--;
 }
 
 static int read_series(const struct report *report, const char *process, int64_t step_ns,
-	struct history_rows *rows, struct tally_error *err)
+	struct report_rows *rows, struct tally_error *err)
 {
 	const struct run *run = report->run;
 
@@ -31,6 +54,7 @@ static int read_series(const struct report *report, const char *process, int64_t
 		run->monitor, run->task, process, INT64_MIN, INT64_MAX, add_sample, rows, err);
 	if (r == 0 && rows->code < 0)
 		r = tally_fail(err, rows->code, "cannot collect the samples of the report");
+	join_last(rows, run->interval_ns);
 	return r;
 }
 

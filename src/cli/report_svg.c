@@ -30,9 +30,9 @@ static const char style[] =
 /* One layer of a panel: a column, and the one it stands upon. */
 struct area {
 	const char *class;
-	struct history_column column;
+	struct report_column column;
 	bool has_below;
-	struct history_column below;
+	struct report_column below;
 };
 
 struct panel {
@@ -72,19 +72,19 @@ static double y_of(const struct panel *panel, double value)
 }
 
 static bool height_at(
-	const struct history_rows *rows, size_t row, const struct area *area, double *ret)
+	const struct report_rows *rows, size_t row, const struct area *area, double *ret)
 {
 	double below = 0;
 
-	if (!history_cell(rows, row, &area->column, ret))
+	if (!report_cell(rows, row, &area->column, ret))
 		return false;
-	if (area->has_below && history_cell(rows, row, &area->below, &below))
+	if (area->has_below && report_cell(rows, row, &area->below, &below))
 		*ret += below;
 	return true;
 }
 
 /* Rows that fall on one pixel are drawn as the highest of them, so that no peak is lost. */
-static bool pixel_height(const struct history_rows *rows, size_t from, size_t until,
+static bool pixel_height(const struct report_rows *rows, size_t from, size_t until,
 	const struct area *area, double *ret)
 {
 	bool known = false;
@@ -98,7 +98,7 @@ static bool pixel_height(const struct history_rows *rows, size_t from, size_t un
 	return known;
 }
 
-static double most_of(const struct history_rows *rows, const struct area *area, double least)
+static double most_of(const struct report_rows *rows, const struct area *area, double least)
 {
 	double value, most = least;
 
@@ -110,7 +110,7 @@ static double most_of(const struct history_rows *rows, const struct area *area, 
 
 static void put_area(const struct panel *panel, const struct area *area)
 {
-	const struct history_rows *rows = &panel->data->total.rows;
+	const struct report_rows *rows = &panel->data->total.rows;
 	size_t step = rows->count / POINTS + 1;
 	bool open = false;
 	double height = 0, x = panel->left;
@@ -159,15 +159,15 @@ static void put_frame(
 	fputs("</text>\n", panel->out);
 }
 
-static struct history_column column(enum column_kind kind, enum tally_metric metric)
+static struct report_column column(enum column_kind kind, enum tally_metric metric)
 {
-	return (struct history_column){.kind = kind, .metric = metric};
+	return (struct report_column){.kind = kind, .metric = metric};
 }
 
 static void put_cpu(struct panel *panel)
 {
-	const struct history_rows *rows = &panel->data->total.rows;
-	struct history_column system = column(COLUMN_RATE, TALLY_CPU_SYSTEM);
+	const struct report_rows *rows = &panel->data->total.rows;
+	struct report_column system = column(COLUMN_RATE, TALLY_CPU_SYSTEM);
 	struct area user = {"a", column(COLUMN_RATE, TALLY_CPU_USER), true, system};
 	struct area kernel = {"b", system, false, {NULL}};
 	char figure[FORMAT_SIZE] = "not known", most[FORMAT_SIZE + 16], cores[FORMAT_SIZE];

@@ -10,6 +10,9 @@
 #include "source/told.h"
 #include "monitor/resume.h"
 
+/* Tasks of the past that are kept at hand because somebody asked for them. */
+#define FOUND_MAX 64
+
 void monitor_fault(struct tally_monitor *monitor, struct fault *said, const struct tally_error *err)
 {
 	pthread_mutex_lock(&monitor->lock);
@@ -314,10 +317,20 @@ static void forget(struct tally_monitor *monitor, struct task *task)
 	task_free(task);
 }
 
+/* Tasks of the past that somebody asked for. */
+static void forget_found(struct tally_monitor *monitor)
+{
+	if (pthread_rwlock_trywrlock(&monitor->drop_lock) != 0)
+		return;
+	history_drop_found(monitor->history, FOUND_MAX);
+	pthread_rwlock_unlock(&monitor->drop_lock);
+}
+
 void monitor_retire_tasks(struct tally_monitor *monitor, int64_t boot_ns)
 {
 	struct task *task, *next;
 
+	forget_found(monitor);
 	HASH_ITER (hh, monitor->tasks, task, next) {
 		if (!task->ended_boot_ns)
 			continue;

@@ -4,6 +4,7 @@
 #define MONITOR_MONITOR_H
 
 #include <tally/monitor.h>
+#include "history/inspect.h"
 
 struct collector;
 struct source;
@@ -50,6 +51,36 @@ int monitor_refresh_disk(struct tally_monitor *monitor, const char *task);
  * @return  A copy, to be released with free(); NULL when there is nothing, or no memory.
  */
 struct source_task *monitor_told(struct tally_monitor *monitor, const char *task);
+
+/*
+ * The past. These answer for tasks that the monitor has long forgotten, too, as far as the history
+ * remembers them: in memory or in the store. Thread-safe; they may read the disk.
+ */
+
+/**
+ * Read the sample nearest to an instant; as tally_monitor_sample_at() otherwise.
+ *
+ * @ret_gap_ns  How long after the one before it it was taken; 0: there is none.
+ */
+int monitor_past_sample(struct tally_monitor *monitor, const char *task, const char *process,
+	int64_t wall_ns, struct tally_reading *ret, int64_t *ret_gap_ns, struct tally_error *err);
+
+/** Visit samples of a range: as history_points(). @return 0, -ENOENT (no such task or process). */
+int monitor_past_points(struct tally_monitor *monitor, const char *task, const char *process,
+	int64_t since_ns, int64_t until_ns, history_point_fn *visit, void *context,
+	struct tally_error *err);
+
+/** How far a task or process reaches: as history_extent(). @return 0, -ENOENT, -ENODATA. */
+int monitor_past_extent(struct tally_monitor *monitor, const char *task, const char *process,
+	struct history_extent *ret, struct tally_error *err);
+
+/** Visit the tasks that there were in a time of the wall clock: as history_alive(). */
+int monitor_past_tasks(struct tally_monitor *monitor, int64_t since_ns, int64_t until_ns,
+	history_alive_fn *visit, void *context);
+
+/** Visit the names of all processes that the history knows of a task. */
+void monitor_past_processes(struct tally_monitor *monitor, const char *task,
+	void (*visit)(void *context, const char *name), void *context);
 
 /**
  * Find out how far the history reaches back, over all tasks that it remembers.

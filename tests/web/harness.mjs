@@ -108,12 +108,12 @@ export class Observer {
 
 /**
  * A process that sleeps until it is told to work, by a line on its standard input: then it takes
- * 64 MiB and computes. It ends by itself after five minutes, or with who started it.
+ * 64 MiB and computes. It ends by itself after half an hour, or with who started it.
  */
 export function startLoad() {
 	return start("/usr/bin/python3", "-c", `
 import os, sys, threading, time
-threading.Timer(300, lambda: os._exit(0)).start()
+threading.Timer(1800, lambda: os._exit(0)).start()
 if not sys.stdin.readline(): os._exit(0)
 held = bytearray(os.urandom(1 << 20)) * 64
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()

@@ -17,7 +17,7 @@ let browser, observer, load, quiet, calm;
 before(async () => {
 	if (unable) return;
 	load = startLoad();
-	quiet = start("sleep", "600");
+	quiet = start("sleep", "1800");
 	observer = await Observer.start([
 		`pid:shop/web=${load.pid}`, `pid:shop/cache=${quiet.pid}`, `pid:idle=${quiet.pid}`, `pid:tests=${process.pid}`,
 	]);
@@ -332,7 +332,7 @@ test("a task that is not known says so", skip, async () => {
 });
 
 test("an observer without tasks says what to do", skip, async () => {
-	const alone = await Observer.start([]);
+	const alone = await Observer.start([`thermos:${folder()}`]);
 	const page = await browser.open(alone.url);
 	await page.getByText("No task yet").waitFor();
 	await page.getByText("tally observe --source").first().waitFor();
