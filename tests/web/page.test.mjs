@@ -12,7 +12,9 @@ import {
 const MANY = 1000;
 const skip = { skip: unable };
 
-let browser, observer, load, quiet, calm;
+let browser, observer, load, quiet;
+// Instants: before the load began, and when it had all its memory.
+let calm, busy;
 
 before(async () => {
 	if (unable) return;
@@ -25,8 +27,14 @@ before(async () => {
 	await until("the first samples", async () => (await observer.ask("/api/v1/status")).ticks > 8);
 	calm = (await observer.ask("/api/v1/status")).last_tick;
 	work(load);
-	await until("the load works", async () => (await observer.task("shop")).rss_bytes > 64 << 20);
-	await until("it has worked for a while", async () => (await observer.ask("/api/v1/status")).last_tick > calm + 5);
+	let before = 0;
+	busy = await until("the load works, and takes no more", async () => {
+		const { rss_bytes, time } = await observer.task("shop");
+		const steady = rss_bytes > 64 << 20 && rss_bytes === before;
+		before = rss_bytes;
+		return steady && time + 2;
+	});
+	await until("it has worked for a while", async () => (await observer.ask("/api/v1/status")).last_tick > busy + 2);
 });
 
 after(async () => {
@@ -65,7 +73,7 @@ test("it shows the tasks, and the present goes on", skip, async () => {
 });
 
 test("figures on the page are those of the API", skip, async () => {
-	const at = calm + 4;
+	const at = busy;
 	const page = await open(`/?at=${iso(at)}`);
 	for (const id of ["shop", "idle", "tests"]) {
 		const task = await observer.task(id, at);
@@ -85,7 +93,7 @@ test("the time bar goes back to before a load began, and forth to the present", 
 	const now = await rowWhere(page, "shop", ({ memory }) => bytesOf(memory) > 64 << 20);
 	await until("the bar reaches back", async () => Number(await attribute(page, ".track", "aria-valuemin")) <= calm);
 
-	await page.mouse.move(...(await placeOf(page, calm + 3)));
+	await page.mouse.move(...(await placeOf(page, busy)));
 	await page.mouse.down();
 	const [x, y] = await placeOf(page, calm);
 	await page.mouse.move(x + 4, y, { steps: 5 });
@@ -169,7 +177,7 @@ test("it sorts by a column, up and down, and filters", skip, async () => {
 });
 
 test("a task is opened by keyboard; its legend is what the API says of the instant", skip, async () => {
-	const at = calm + 4;
+	const at = busy;
 	const page = await open(`/?at=${iso(at)}`);
 	await rowWhere(page, "shop", ({ memory }) => memory !== "–");
 	await page.keyboard.press("ArrowDown");
@@ -424,7 +432,7 @@ test("tally run --report writes a page that opens from disk, with its figures", 
 
 test("tally report writes the same of a task in a store", skip, async () => {
 	const html = join(folder(), "r.html");
-	tally("report", "shop", "--store", observer.store, "--since", String(calm - 2), "--until", String(calm + 4), "--output", html);
+	tally("report", "shop", "--store", observer.store, "--since", String(calm - 2), "--until", String(busy), "--output", html);
 	const page = await checkReport(html, "shop");
 	assert.deepEqual(await page.$$eval("tbody th", (all) => all.map((one) => one.textContent)), ["web", "cache"]);
 	await page.click("text=By process");
