@@ -7,6 +7,7 @@
 const struct command *const commands[] = {
 	&command_run,
 	&command_observe,
+	&command_top,
 	&command_show,
 	&command_history,
 	&command_store,

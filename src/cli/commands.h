@@ -7,6 +7,7 @@
 
 extern const struct command command_run;
 extern const struct command command_observe;
+extern const struct command command_top;
 extern const struct command command_show;
 extern const struct command command_history;
 extern const struct command command_store;

@@ -14,6 +14,7 @@
  *       live.c       the line at the foot of the terminal
  *       record.c     the samples: peaks, and the rows of --csv (csv.c)
  *       report.c     what it says at the end; report_json.c for --json
+ *     top.c          `tally top`: its own files, top_*.c, are listed there
  *     show.c         `tally show`: the tasks there are
  *       show_table.c as tables; tasks_json.c as JSON
  *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
