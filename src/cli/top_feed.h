@@ -136,7 +136,8 @@ int top_store_open(const char *path, struct top_feed **ret, struct tally_error *
 int top_own_open(const struct option_list *sources, const char *collector, int64_t interval_ns,
 	struct top_feed **ret, struct tally_error *err);
 
-/** Read the figures of a task or process out of the JSON that an observer gives of it. */
-void top_observer_figures(const json_t *object, struct tally_reading *ret);
+/** Read what an observer answers of tasks; hostile input. @return 0, -EBADMSG. */
+int top_observer_parse(const char *json, size_t length, top_wants_fn *wants, void *context,
+	struct top_snapshot *ret);
 
 #endif

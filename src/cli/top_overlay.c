@@ -79,14 +79,6 @@ static void draw_columns(const struct top_screen *screen, int from, int to)
 
 /* ---- details ---- */
 
-static const char *figure_text(
-	const struct tally_sample *sample, enum tally_metric metric, char out[FORMAT_SIZE])
-{
-	if (!tally_sample_has(sample, metric))
-		return "-";
-	return format_metric(out, metric, sample->value[metric]);
-}
-
 static void draw_figure(const struct top_screen *screen, int row, const struct top_row *of,
 	enum tally_metric metric)
 {
@@ -96,13 +88,13 @@ static void draw_figure(const struct top_screen *screen, int row, const struct t
 	double rate;
 
 	top_put(screen, row, 2, 23, TOP_LEFT, A_NORMAL, tally_metrics[metric].key);
-	top_put(screen, row, 25, 12, TOP_RIGHT, known ? A_BOLD : A_DIM,
-		figure_text(sample, metric, text));
-	if (!known) {
-		top_put(screen, row, 39, COLS, TOP_CUT, top_attributes(screen, TOP_WARN),
+	if (!known) { /* The reason is what counts: it has all the room. */
+		top_put(screen, row, 26, COLS, TOP_CUT, top_attributes(screen, TOP_WARN),
 			tally_reason_text(sample->reason[metric]));
 		return;
 	}
+	top_put(screen, row, 25, 12, TOP_RIGHT, A_BOLD,
+		format_metric(text, metric, sample->value[metric]));
 	if (of->before.boot_ns && tally_sample_rate(&of->before, sample, metric, &rate) == 0) {
 		if (tally_metrics[metric].unit == TALLY_UNIT_BYTES)
 			snprintf(rated, sizeof(rated), "%s/s", top_short_bytes(text, rate));

@@ -160,49 +160,72 @@ static void add(char *out, size_t size, const char *format, ...)
 	va_end(args);
 }
 
+/* @shortly  For a narrow screen. */
+static void sums_text(const struct top_model *model, bool shortly, char *out, size_t size)
+{
+	const struct top_sums *sums = &model->sums;
+	char a[FORMAT_SIZE], b[FORMAT_SIZE], c[FORMAT_SIZE];
+
+	out[0] = '\0';
+	add(out, size, " %zu task%s, %lld pids  cpu %.2f", sums->tasks, sums->tasks == 1 ? "" : "s",
+		(long long)sums->pids, sums->cores);
+	if (sums->has_machine && top_model_moves(model))
+		add(out, size, " of %ld, others %.2f", sysconf(_SC_NPROCESSORS_ONLN),
+			sums->other_cores > 0 ? sums->other_cores : 0.0);
+	add(out, size, "  mem %s  %s %s/s  %s %s/s", top_short_bytes(a, sums->mem),
+		shortly ? "r" : "read", top_short_bytes(b, sums->read), shortly ? "w" : "write",
+		top_short_bytes(c, sums->write));
+	if (model->filter[0])
+		add(out, size, "  filter \"%s\"", model->filter);
+}
+
 static void draw_sums(const struct top_screen *screen, int row)
 {
-	const struct top_model *model = screen->model;
-	const struct top_sums *sums = &model->sums;
-	char text[320] = "", a[FORMAT_SIZE], b[FORMAT_SIZE], c[FORMAT_SIZE];
+	char text[320];
 
-	add(text, sizeof(text), " %zu task%s, %lld pids", sums->tasks, sums->tasks == 1 ? "" : "s",
-		(long long)sums->pids);
-	add(text, sizeof(text), "  cpu %.2f", sums->cores);
-	if (sums->has_machine && top_model_moves(model))
-		add(text, sizeof(text), " + %.2f outside, of %ld cores",
-			sums->other_cores > 0 ? sums->other_cores : 0.0,
-			sysconf(_SC_NPROCESSORS_ONLN));
-	add(text, sizeof(text), "  mem %s  read %s/s  write %s/s", top_short_bytes(a, sums->mem),
-		top_short_bytes(b, sums->read), top_short_bytes(c, sums->write));
-	if (model->filter[0])
-		add(text, sizeof(text), "  filter \"%s\"", model->filter);
+	sums_text(screen->model, false, text, sizeof(text));
+	if (strlen(text) > (size_t)COLS)
+		sums_text(screen->model, true, text, sizeof(text));
 	top_put(screen, row, 0, COLS, TOP_CUT, A_NORMAL, text);
 }
 
 /* ---- the bar of time ---- */
 
-static void draw_bar(const struct top_screen *screen, int row)
+/* Within one day the time alone, else the day, too. */
+static void bar_ends(int64_t first_ns, int64_t last_ns, char first[32], char last[32])
+{
+	const size_t day = strlen("2026-11-24");
+
+	stored_time(first, first_ns, false);
+	stored_time(last, last_ns, false);
+	if (strncmp(first, last, day) == 0 && first[day] == ' ') {
+		memmove(first, first + day + 1, strlen(first + day));
+		memmove(last, last + day + 1, strlen(last + day));
+	}
+}
+
+/* @return false: there is none, its row is free. */
+static bool draw_bar(const struct top_screen *screen, int row)
 {
 	const struct top_model *model = screen->model;
 	int64_t first_ns, last_ns, at_ns = top_model_time(model);
 	char first[32], last[32];
 
 	if (!model->feed->ops->reach(model->feed, &first_ns, &last_ns) || last_ns <= first_ns)
-		return;
-	int column =
-		top_put(screen, row, 1, 40, TOP_CUT, A_DIM, stored_time(first, first_ns, false));
-	int width = COLS - 2 * (column + 2) + 1;
+		return false;
+	bar_ends(first_ns, last_ns, first, last);
+	int column = top_put(screen, row, 1, 40, TOP_CUT, A_DIM, first) + 1;
+	int width = COLS - 2 * column;
 	if (width < 8)
-		return;
+		return true;
 	double part = (double)(at_ns - first_ns) / (double)(last_ns - first_ns);
 	int mark = (int)(part * (width - 1) + 0.5);
 	for (int i = 0; i < width; i++)
-		top_put(screen, row, column + 1 + i, 1, TOP_CUT,
+		top_put(screen, row, column + i, 1, TOP_CUT,
 			i == mark ? top_attributes(screen, TOP_WARN) | A_BOLD : A_DIM,
 			i == mark ? (screen->ascii ? "O" : "●") : (screen->ascii ? "-" : "─"));
-	top_put(screen, row, column + width + 2, 40, TOP_CUT, A_DIM,
-		stored_time(last, last_ns, false));
+	top_put(screen, row, column + width + 1, 40, TOP_CUT, A_DIM, last);
+	return true;
 }
 
 /* ---- the columns ---- */
@@ -493,7 +516,7 @@ void top_screen_draw(struct top_screen *screen)
 	if (LINES >= ROWS_SUMS)
 		draw_sums(screen, from++);
 	if (LINES >= ROWS_BAR && !top_model_moves(screen->model))
-		draw_bar(screen, from++);
+		from += draw_bar(screen, from);
 	if (screen->over == TOP_TABLE)
 		draw_body(screen, from, to);
 	else
