@@ -13,6 +13,7 @@ const struct command *const commands[] = {
 	&command_store,
 	&command_status,
 	&command_doctor,
+	&command_completion,
 	&command_help,
 	&command_version,
 	NULL,

@@ -13,6 +13,7 @@ extern const struct command command_history;
 extern const struct command command_store;
 extern const struct command command_status;
 extern const struct command command_doctor;
+extern const struct command command_completion;
 extern const struct command command_help;
 extern const struct command command_version;
 

@@ -23,6 +23,7 @@
  *     status.c       `tally status`: asks the observer how it is
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks
+ *     completion.c   `tally completion`: what shells complete; one file for each shell
  *     output.c       files that are written whole or not at all
  *     format.c       figures as people read them
  *     table.c        text in columns; json.c for JSON
