@@ -175,18 +175,23 @@ static void sums_text(const struct top_model *model, bool shortly, char *out, si
 	add(out, size, "  mem %s  %s %s/s  %s %s/s", top_short_bytes(a, sums->mem),
 		shortly ? "r" : "read", top_short_bytes(b, sums->read), shortly ? "w" : "write",
 		top_short_bytes(c, sums->write));
-	if (model->filter[0])
-		add(out, size, "  filter \"%s\"", model->filter);
 }
 
 static void draw_sums(const struct top_screen *screen, int row)
 {
-	char text[320];
+	const struct top_model *model = screen->model;
+	char text[320], filter[160];
+	int at = 0;
 
-	sums_text(screen->model, false, text, sizeof(text));
-	if (strlen(text) > (size_t)COLS)
-		sums_text(screen->model, true, text, sizeof(text));
-	top_put(screen, row, 0, COLS, TOP_CUT, A_NORMAL, text);
+	if (model->filter[0]) { /* Whoever forgot it wonders where the tasks are. */
+		snprintf(filter, sizeof(filter), " filter \"%s\" ", model->filter);
+		at = top_put(screen, row, 0, COLS / 2, TOP_CUT, top_attributes(screen, TOP_PAST),
+			filter);
+	}
+	sums_text(model, false, text, sizeof(text));
+	if (strlen(text) + (size_t)at > (size_t)COLS)
+		sums_text(model, true, text, sizeof(text));
+	top_put(screen, row, at, COLS, TOP_CUT, A_NORMAL, text);
 }
 
 /* ---- the bar of time ---- */
@@ -497,7 +502,7 @@ static void draw_last(const struct top_screen *screen, int row)
 		top_put(screen, row, 1, COLS, TOP_CUT, top_attributes(screen, TOP_BAD),
 			screen->message);
 	} else if (model->error.code) {
-		snprintf(text, sizeof(text), "%s; trying again", model->error.message);
+		snprintf(text, sizeof(text), "trying again: %s", model->error.message);
 		top_put(screen, row, 1, COLS, TOP_CUT, top_attributes(screen, TOP_BAD), text);
 	} else if (LINES >= ROWS_HINTS) {
 		draw_hints(screen, row);

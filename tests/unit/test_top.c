@@ -145,11 +145,11 @@ static size_t column(const char *id)
 
 static double value(const struct top_model *model, size_t line, const char *id)
 {
-	double found = NAN;
-
-	top_column_value(
+	double found;
+	bool known = top_column_value(
 		&top_columns[column(id)], top_model_row(model, &model->lines[line]), &found);
-	return found;
+
+	return known ? found : NAN;
 }
 
 /* ---- order ---- */
