@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import python
+from conftest import PROGRAM, Tally, python, wait_for
 from observer import Observer
 from tmux import Screen
 
