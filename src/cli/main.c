@@ -24,6 +24,7 @@
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks
  *     completion.c   `tally completion`: what shells complete; one file for each shell
+ *     progress.c     how far long work is
  *     output.c       files that are written whole or not at all
  *     format.c       figures as people read them
  *     table.c        text in columns; json.c for JSON
