@@ -175,13 +175,33 @@ void account_settle(
 	account->fresh = (struct cohort){0};
 }
 
+/*
+ * wait4() and a pass split the same CPU time into modes each in its way, so that one mode can
+ * seem to have grown by less than those who arrived showed, and the other by more. The sum is right.
+ */
+static void even_out(const struct account *account, int64_t growth[COUNT_REAPED])
+{
+	for (int to = 0; to < COUNT_MODES; to++) {
+		int from = to == COUNT_USER ? COUNT_SYSTEM : COUNT_USER;
+		int64_t lacks = account->fresh.shown[to] + account->old.shown[to] - growth[to];
+		int64_t spare =
+			growth[from] - account->fresh.shown[from] - account->old.shown[from];
+		int64_t moved = at_least(at_most(lacks, spare), 0);
+
+		growth[to] += moved;
+		growth[from] -= moved;
+	}
+}
+
 void account_reap(struct account *account, const struct usage *usage,
 	const int64_t totals[COUNT_ALL], const int64_t growth[COUNT_REAPED],
 	int64_t lost[COUNT_ALL])
 {
-	int64_t share[COUNT_ALL], target[COUNT_ALL];
+	int64_t share[COUNT_ALL], target[COUNT_ALL], evened[COUNT_REAPED];
 
-	account_settle(account, growth, lost);
+	memcpy(evened, growth, sizeof(evened));
+	even_out(account, evened);
+	account_settle(account, evened, lost);
 	for (int i = 0; i < COUNT_REAPED; i++)
 		lost[i] += account->old.total[i];
 	for (int i = 0; i < COUNT_ALL; i++) {

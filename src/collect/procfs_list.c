@@ -125,8 +125,8 @@ int procfs_list(struct procfs *procfs)
  */
 void procfs_prove_ranges(struct procfs *procfs, const struct pid_entry *newcomer)
 {
-	int64_t seen_by_ns = (newcomer->start_ticks + 1) * procfs->root.tick_ns + 100 * NS_PER_MS;
+	int64_t seen_ticks = (procfs->ranges[1].at_ns - 100 * NS_PER_MS) / procfs->root.tick_ns;
 
-	if (!newcomer->resolved && seen_by_ns < procfs->ranges[1].at_ns)
+	if (!newcomer->resolved && newcomer->start_ticks < seen_ticks - 1)
 		procfs->ranges_failed = true;
 }

@@ -52,7 +52,7 @@ static int read_account(int fd, uint32_t project, struct if_dqblk *ret)
 {
 	unsigned wanted = QIF_SPACE | QIF_INODES;
 
-	if (syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, PRJQUOTA), project, ret) < 0)
+	if (syscall(SYS_quotactl_fd, fd, QCMD((unsigned)Q_GETQUOTA, PRJQUOTA), project, ret) < 0)
 		return -errno;
 	return (ret->dqb_valid & wanted) == wanted ? 0 : -EOPNOTSUPP;
 }

@@ -196,4 +196,15 @@ static inline void puppet_end(struct puppet *puppet)
 	waitpid(puppet->pid, NULL, 0);
 }
 
+/* What forks and orders cost besides: more where each fork copies the tables of a sanitizer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BESIDES_MS 90
+#else
+#define BESIDES_MS 50
+#endif
+
+/* CPU time counted, of something that burnt so many ms and did little else. */
+#define assert_burnt(cpu_ns, ms)                                                                   \
+	assert_between((cpu_ns) / NS_PER_US, (ms)*1000, ((ms) + BESIDES_MS) * 1000)
+
 #endif

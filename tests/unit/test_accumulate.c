@@ -269,6 +269,25 @@ static void switches_of_dead_children_are_in_wait4_too(void **state)
 	assert_int_equal(lost[COUNT_VOLUNTARY], 17);
 }
 
+static void another_split_of_the_same_time_is_not_more_time(void **state)
+{
+	struct account parent = {0}, child = {0};
+	struct usage parents = used(900 * 1000, 10), its = used(32 * MS, 60);
+	int64_t lost[COUNT_ALL] = {0}, totals[COUNT_ALL] = {0}, growth[COUNT_REAPED] = {0};
+
+	its.shown[COUNT_USER] = 30 * MS;
+	account_vanish(&child, &its, still, &parent, lost);
+	/* The pass took the parent's own 0.9 ms for user time, wait4() takes it for system time. */
+	totals[COUNT_USER] = 30 * MS;
+	totals[COUNT_SYSTEM] = 3 * MS;
+	totals[COUNT_MINOR] = 70;
+	growth[COUNT_USER] = totals[COUNT_USER] - parents.total[COUNT_USER];
+	growth[COUNT_SYSTEM] = totals[COUNT_SYSTEM];
+	growth[COUNT_MINOR] = 60;
+	account_reap(&parent, &parents, totals, growth, lost);
+	assert_int_equal(lost[COUNT_USER] + lost[COUNT_SYSTEM], 33 * MS);
+}
+
 /*
  * A kernel of random events. Processes run, fork, end, are reaped or not; in between, at any point,
  * the collector reads one of them. The figures are true ones, shown as the kernel shows them.
@@ -563,6 +582,7 @@ int main(void)
 		cmocka_unit_test(who_moves_out_leaves_what_it_had),
 		cmocka_unit_test(what_wait4_says_replaces_what_passes_saw),
 		cmocka_unit_test(switches_of_dead_children_are_in_wait4_too),
+		cmocka_unit_test(another_split_of_the_same_time_is_not_more_time),
 		cmocka_unit_test(whatever_the_order_nothing_doubles_and_nothing_falls),
 		cmocka_unit_test(in_a_tree_that_reaps_everything_is_counted),
 	};

@@ -12,7 +12,7 @@
 #include "processes.h"
 
 #define TICK  (10 * NS_PER_MS)
-#define LATER INT64_C(1000000000000)
+#define LATER INT64_C(100000000000)
 
 static struct proc_tree tree, cgroups;
 static struct collector *collector;

@@ -13,7 +13,7 @@
 #define TICK (10 * NS_PER_MS)
 
 /* Later than any root is added: such a process was born into its group. */
-#define LATER INT64_C(1000000000000)
+#define LATER INT64_C(100000000000)
 
 static struct proc_tree tree;
 static struct collector *collector;
