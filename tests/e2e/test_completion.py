@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import PROGRAM, python
+from conftest import PATIENCE, PROGRAM, python
 from observer import Observer
 from test_help import commands, options
 from tmux import Screen
@@ -37,57 +37,77 @@ def place(tally, tmp_path):
     return tmp_path
 
 
-def in_bash(place, *words):
-    """What bash's own completion function replies."""
-    script = (f"source {place}/bash; compopt() {{ :; }}; COMP_WORDS=({shlex.join(words)}); "
-              f"COMP_CWORD={len(words) - 1}; _tally; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PATH": f"{place}:{os.environ['PATH']}"}, cwd=place)
+def asked(words, place):
+    """Run a shell once, with our scripts and our `tally` before all others."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, cwd=place, env={
+        **os.environ, "PATH": f"{place}:{os.environ['PATH']}", "HOME": str(place),
+        "LC_ALL": "C.UTF-8"})
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    return done.stdout.split("\n")[:-1] if done.stdout.strip() else []
+    return [answer.splitlines() for answer in done.stdout.split("--next--\n")[:-1]]
 
 
-def in_fish(place, line):
-    done = subprocess.run(["fish", "--no-config", "-c",
-                           f"source {place}/fish; complete -C {shlex.quote(line)}"],
-                          capture_output=True, text=True, timeout=60, cwd=place,
-                          env={**os.environ, "PATH": f"{place}:{os.environ['PATH']}",
-                               "HOME": str(place), "LC_ALL": "C.UTF-8"})
-    assert done.returncode == 0 and done.stderr == "", done.stderr
-    return [found.split("\t")[0] for found in done.stdout.splitlines()]
+def in_bash(place, *lines):
+    """What bash's own completion function replies to each of some lists of words."""
+    script = f"source {place}/bash; compopt() {{ :; }}\n" + "".join(
+        f"COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; _tally\n"
+        "((${#COMPREPLY[@]})) && printf '%s\\n' \"${COMPREPLY[@]}\"; echo --next--\n"
+        for words in lines)
+    return asked(["bash", "--norc", "-c", script], place)
+
+
+def in_fish(place, *lines):
+    """What fish offers behind each of some lines, without the descriptions."""
+    script = f"source {place}/fish\n" + "".join(
+        f"complete -C {shlex.quote(line)}; echo --next--\n" for line in lines)
+    return [[found.split("\t")[0] for found in answer]
+            for answer in asked(["fish", "--no-config", "-c", script], place)]
+
+
+def long_options(tally):
+    return {command: {f"--{name}" for _, name, _ in options(tally(command, "--help").stdout)}
+            for command in commands(tally)}
 
 
 def test_bash_knows_commands_options_values_and_tasks(tally, place):
     need("bash")
-    assert set(in_bash(place, "tally", "")) == {*commands(tally), "--help", "--version"}
-    assert in_bash(place, "tally", "obs") == ["observe"]
-    for command in commands(tally):
-        wanted = {f"--{name}" for _, name, _ in options(tally(command, "--help").stdout)}
-        assert set(in_bash(place, "tally", command, "-")) == wanted, command
-    assert in_bash(place, "tally", "run", "--collector", "") == ["auto", "bpf", "procfs"]
-    assert in_bash(place, "tally", "run", "-c", "b") == ["bpf"]
-    assert in_bash(place, "tally", "run", "--collector", "=", "pr") == ["procfs"]
-    assert "switches" in in_bash(place, "tally", "top", "--sort", "s")
-    assert in_bash(place, "tally", "store", "e") == ["export"]
-    assert in_bash(place, "tally", "completion", "") == ["bash", "zsh", "fish"]
-    assert in_bash(place, "tally", "history", "sh") == ["shop", "shop/web"]
-    assert in_bash(place, "tally", "show", "night") == ["night\\ batch"]
-    assert in_bash(place, "tally", "show", "cost") == ["cost\\$HOME"]
-    assert "true" in in_bash(place, "tally", "run", "tru")
+    known = long_options(tally)
+    for command, found in zip(known, in_bash(place, *(("tally", c, "-") for c in known))):
+        assert set(found) == known[command], command
+    wanted = {
+        ("tally", ""): [*known, "--help", "--version"],
+        ("tally", "obs"): ["observe"],
+        ("tally", "run", "--collector", ""): ["auto", "bpf", "procfs"],
+        ("tally", "run", "-c", "b"): ["bpf"],
+        ("tally", "run", "--collector", "=", "pr"): ["procfs"],
+        ("tally", "top", "--sort", "sw"): ["swap", "switches"],
+        ("tally", "store", "e"): ["export"],
+        ("tally", "completion", ""): ["bash", "zsh", "fish"],
+        ("tally", "history", "sh"): ["shop", "shop/web"],
+        ("tally", "show", "night"): ["night\\ batch"],
+        ("tally", "show", "cost"): ["cost\\$HOME"],
+    }
+    for words, found in zip(wanted, in_bash(place, *wanted)):
+        assert found == wanted[words], words
+    assert "true" in in_bash(place, ("tally", "run", "tru"))[0]
 
 
 def test_fish_knows_commands_options_values_and_tasks(tally, place):
     need("fish")
-    assert set(in_fish(place, "tally ")) == set(commands(tally))
-    for command in commands(tally):
-        wanted = {f"--{name}" for _, name, _ in options(tally(command, "--help").stdout)}
-        assert set(in_fish(place, f"tally {command} --")) == wanted, command
-    assert in_fish(place, "tally run --collector ") == ["auto", "bpf", "procfs"]
-    assert in_fish(place, "tally history sh") == ["shop", "shop/web"]
-    assert "night batch" in in_fish(place, "tally show night")
-    assert "a file" in [name.replace("\\", "") for name in in_fish(place, "tally run --json a")]
-    assert in_fish(place, "tally run --sandbox fol") == ["folder/"]
-    assert "export" in in_fish(place, "tally store ex")
+    known = long_options(tally)
+    for command, found in zip(known, in_fish(place, *(f"tally {c} --" for c in known))):
+        assert set(found) == known[command], command
+    wanted = {
+        "tally ": sorted(known),
+        "tally run --collector ": ["auto", "bpf", "procfs"],
+        "tally history sh": ["shop", "shop/web"],
+        "tally run --sandbox fol": ["folder/"],
+        "tally store ex": ["export"],
+    }
+    for line, found in zip(wanted, in_fish(place, *wanted)):
+        assert sorted(found) == wanted[line], line
+    tasks, files = in_fish(place, "tally show night", "tally run --json a")
+    assert [name.replace("\\", "") for name in tasks] == ["night batch"]
+    assert "a file" in [name.replace("\\", "") for name in files]
 
 
 @pytest.mark.parametrize("shell, setup", [
@@ -101,23 +121,25 @@ def test_the_tab_key_completes(place, shell, setup):
     screen = Screen(place, setup, columns=120, rows=30, PATH=f"{place}:{os.environ['PATH']}",
                     PS1="ready> ", HOME=str(place))
     try:
+        screen.wait(r"\S *$", "a prompt")
         if shell == "zsh":
-            screen.type("autoload -U compinit && compinit -u -D; PS1='ready> '", "Enter")
+            screen.type("autoload -U compinit && compinit -u -D; PS1='rea''dy> '", "Enter")
+            screen.wait(r"^ready> *$")
         screen.type(f"source {place}/{shell}; cd {place}; clear; echo so'urc'ed", "Enter")
         screen.wait("^sourced$")
 
         def completes(typed, wanted):
             screen.type("C-u", typed, "Tab")
-            screen.wait(rf"ready> {re.escape(wanted)}", f"{typed!r} as {wanted!r}")
+            screen.wait(rf"ready> {re.escape(wanted)} *$", f"{typed!r} as {wanted!r}")
 
-        completes("tally obs", "tally observe ")
+        completes("tally obs", "tally observe")
         completes("tally run --sand", "tally run --sandbox")
         completes("tally run --sandbox fol", "tally run --sandbox folder/")
-        completes("tally run --collector p", "tally run --collector procfs ")
+        completes("tally run --collector p", "tally run --collector procfs")
         completes("tally show night", "tally show night\\ batch")
         completes("tally run --json a\\ f", "tally run --json a\\ file")
-        completes("tally store exp", "tally store export ")
-        completes("tally help obs", "tally help observe ")
+        completes("tally store exp", "tally store export")
+        completes("tally help obs", "tally help observe")
     finally:
         screen.end()
 
