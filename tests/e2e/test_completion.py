@@ -133,7 +133,7 @@ def test_the_tab_key_completes(place, shell, setup):
             screen.wait(rf"ready> {re.escape(wanted)} *$", f"{typed!r} as {wanted!r}")
 
         completes("tally obs", "tally observe")
-        completes("tally run --sand", "tally run --sandbox")
+        completes("tally run --sand", "tally run --sandbox" + "=" * (shell == "zsh"))
         completes("tally run --sandbox fol", "tally run --sandbox folder/")
         completes("tally run --collector p", "tally run --collector procfs")
         completes("tally show night", "tally show night\\ batch")
