@@ -291,9 +291,10 @@ const struct command command_top = {
 	.name = "top",
 	.summary = "Watch tasks on the screen, now and in the past",
 	.description =
-		"Asks the observer of this machine, reads a store (--store), or watches by itself\n"
-		"(--source). The key ? tells all others: [ and ] step back and forth in time, t\n"
-		"goes to a moment, Space holds the present, Enter shows the processes of a task.",
+		"Asks the observer of this machine, reads a store (--store), or watches by\n"
+		"itself (--source). The key ? tells all others: [ and ] step back and forth in\n"
+		"time, t goes to a moment, Space holds the present, Enter shows the processes\n"
+		"of a task.",
 	.options = options,
 	.run = run_top,
 };
