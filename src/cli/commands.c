@@ -7,11 +7,13 @@
 const struct command *const commands[] = {
 	&command_run,
 	&command_observe,
+	&command_top,
 	&command_show,
 	&command_history,
 	&command_store,
 	&command_status,
 	&command_doctor,
+	&command_completion,
 	&command_help,
 	&command_version,
 	NULL,
