@@ -6,7 +6,7 @@ MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help deps deps-test deps-bench build run test test-thorough bench bench-storm bench-scale \
-	bench-history fuzz lint fmt fmt-check install clean
+	bench-disk bench-history fuzz lint fmt fmt-check install clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: build deps-bench ## Compare the cost with its peers at 500 tasks of 10 pr
 
 bench-storm: build deps-bench ## Compare the CPU counted in fork storms with the truth
 	@bench/storm.py --build $(BUILD)
+
+bench-disk: build deps-bench ## Compare the cost of disk usage with du, gdu and Python
+	@bench/disk.py --build $(BUILD)
 
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)

@@ -9,6 +9,7 @@ const struct command *const commands[] = {
 	&command_observe,
 	&command_show,
 	&command_history,
+	&command_disk,
 	&command_store,
 	&command_status,
 	&command_doctor,

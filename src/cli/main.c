@@ -16,6 +16,8 @@
  *       report.c     what it says at the end; report_json.c for --json
  *     show.c         `tally show`: the tasks there are
  *       show_table.c as tables; tasks_json.c as JSON
+ *     disk.c         `tally disk`: the heaviest directories
+ *       disk_deleted.c `tally show --deleted`
  *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
  *       observe_check.c what its options mean, and its sockets
  *       daemon_*.c   its supervisor, its log, its rights, its pid file

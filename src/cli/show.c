@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/commands.h"
+#include "cli/disk.h"
 #include "cli/json.h"
 #include "cli/observed.h"
 #include "cli/shared.h"
@@ -19,7 +20,7 @@ struct show_options {
 	struct option_list sources;
 	const char *collector, *store, *socket;
 	int64_t interval_ns, at_wall_ns;
-	bool json, pids, pss;
+	bool json, pids, pss, deleted;
 };
 
 #define AT(member) offsetof(struct show_options, member)
@@ -30,6 +31,8 @@ static const struct option_row options[] = {
 		"observer; may be given again"},
 	{"pids", 'p', OPTION_FLAG, NULL, AT(pids),
 		"list the operating-system processes of each task, and why they belong to it"},
+	{"deleted", 0, OPTION_FLAG, NULL, AT(deleted),
+		"list the files of a task's sandbox that have no name any more, but are held open"},
 	{"json", 'j', OPTION_FLAG, NULL, AT(json), "write JSON instead of a table"},
 	{"interval", 'i', OPTION_DURATION, "TIME", AT(interval_ns),
 		"time between the two samples that rates are made of (default: 500ms)"},
@@ -105,6 +108,23 @@ static int show(const struct show_options *o, struct tally_monitor *monitor,
 	return r < 0 ? tally_fail(err, r, "cannot show the tasks") : 0;
 }
 
+/* Without a source the observer is asked, which knows already. */
+static int show_held(
+	const struct show_options *o, struct command_line *line, struct tally_monitor **monitor)
+{
+	struct tally_error err;
+	int r = 0;
+
+	if (o->sources.count) {
+		r = open_monitor(o, monitor, &err);
+		if (r == 0)
+			r = tally_monitor_tick(*monitor, &err);
+	}
+	if (r < 0)
+		return line_fail(line, "%s", err.message);
+	return show_deleted(line, *monitor, line->arguments[0], o->socket, o->json);
+}
+
 static int show_sampled(
 	const struct show_options *o, struct command_line *line, struct tally_monitor **monitor)
 {
@@ -137,7 +157,7 @@ static int refuse_sampling(const struct command_line *line, const char *why)
 
 static int check_past(const struct show_options *o, const struct command_line *line)
 {
-	static const char *const now_only[] = {"source", "pids"};
+	static const char *const now_only[] = {"source", "pids", "deleted"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(now_only); i++)
 		if (options_given(line, now_only[i]))
@@ -157,6 +177,10 @@ static int check(const struct show_options *o, const struct command_line *line)
 	if (options_given(line, "store"))
 		return line_refuse_option(
 			line, "store", "a store has the past: tell the instant with --at TIME");
+	if (o->deleted && line->argument_count == 0)
+		return line_refuse_option(line, "deleted", "name the task whose files are wanted");
+	if (o->deleted && o->pids)
+		return line_refuse_option(line, "pids", "give --pids or --deleted, not both");
 	if (o->sources.count == 0)
 		return refuse_sampling(line,
 			"is for what --source names; an observer samples as it "
@@ -199,9 +223,9 @@ static int show_whatever(const struct show_options *o, struct command_line *line
 
 	if (options_given(line, "at") && o->store)
 		return show_past(line, o->store, o->at_wall_ns, o->json);
-	if (o->sources.count == 0)
+	if (o->sources.count == 0 && !o->deleted)
 		return show_from_observer(o, line);
-	int status = show_sampled(o, line, &monitor);
+	int status = o->deleted ? show_held(o, line, &monitor) : show_sampled(o, line, &monitor);
 	tally_monitor_free(monitor);
 	return status;
 }

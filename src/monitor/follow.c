@@ -64,6 +64,7 @@ static void watch_sandbox(struct tally_monitor *monitor, struct task *task, cons
 	task->sandbox = copy;
 	task->has_disk = watched;
 	task->disk = number;
+	task->holders_told = 0;
 	pthread_mutex_unlock(&monitor->lock);
 }
 

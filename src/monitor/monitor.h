@@ -4,6 +4,7 @@
 #define MONITOR_MONITOR_H
 
 #include <tally/monitor.h>
+#include "disk/outline.h"
 #include "history/inspect.h"
 
 struct collector;
@@ -43,6 +44,60 @@ int monitor_visit(struct tally_monitor *monitor, const char *task, tally_task_fn
  * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox that can be looked at).
  */
 int monitor_refresh_disk(struct tally_monitor *monitor, const char *task);
+
+/** The heaviest directories of a sandbox, and how they are known. */
+struct monitor_outline {
+	char *sandbox;	    /**< Its path. */
+	const char *method; /**< How its usage is known ("track", …). Static. */
+	char why[128];	    /**< Why it is not known better, or stale; may be empty. */
+	int64_t bytes, files, partial;
+	int64_t boot_ns; /**< CLOCK_BOOTTIME at which all this was true. */
+	bool has_dirs;	 /**< That method knows directories. */
+	struct outline dirs;
+};
+
+/**
+ * Read the heaviest directories of a task's sandbox, from what the disk worker knows: nothing is
+ * read from the file system. Waits for a tick under way.
+ *
+ * @ret     Filled on success; release with monitor_outline_done().
+ * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox), -EAGAIN (it is being added up,
+ *          or the first walk has not ended: ask again), others: the sandbox cannot be read.
+ */
+int monitor_outline(struct tally_monitor *monitor, const char *task, struct monitor_outline *ret,
+	struct tally_error *err);
+
+void monitor_outline_done(struct monitor_outline *outline);
+
+/** A descriptor of a task, of a file that has no name any more. */
+struct monitor_deleted {
+	const char *process; /**< Whose it is, or NULL. */
+	pid_t pid;
+	int fd;
+	uint64_t inode;
+	int64_t bytes, size; /**< st_blocks * 512; st_size. */
+	const char *name;    /**< That it had; NULL: not known. Valid during the visit. */
+};
+
+typedef void monitor_deleted_fn(void *context, const struct monitor_deleted *file);
+
+/** What all of them hold together: each file once. */
+struct monitor_deleted_sum {
+	int code;		  /**< 0, or negative errno: it is not known. */
+	enum tally_reason reason; /**< Why, then. */
+	int64_t bytes, files;
+	int64_t left_out; /**< Descriptors that are not visited: only the heaviest are. */
+	int64_t boot_ns;  /**< CLOCK_BOOTTIME of the look; 0: there was none. */
+};
+
+/**
+ * Visit the files without a name that the processes of a task hold open, the heaviest first, as
+ * the last look at its sandbox found them. Waits for a tick under way, never for a file system.
+ *
+ * @return  0, -ENOENT (no such task), -ENODATA (it has no sandbox that can be looked at).
+ */
+int monitor_deleted(struct tally_monitor *monitor, const char *task, monitor_deleted_fn *visit,
+	void *context, struct monitor_deleted_sum *ret, struct tally_error *err);
 
 /**
  * What the source of a task told of it besides what tally_task_info has: what people call it, its

@@ -412,6 +412,7 @@ TALLY_API
 void tally_monitor_status(struct tally_monitor *monitor, struct tally_status *ret)
 {
 	struct history_status history;
+	struct disk_status disk;
 
 	*ret = (struct tally_status){
 		.version = tally_version(),
@@ -423,6 +424,11 @@ void tally_monitor_status(struct tally_monitor *monitor, struct tally_status *re
 		.self_cpu_ns = clock_process_cpu_ns(),
 		.self_rss_bytes = self_rss(),
 	};
+	disk_status(monitor->disk, &disk);
+	ret->disk_sandboxes = disk.sandboxes;
+	ret->disk_stuck = disk.stuck;
+	ret->disk_looks = disk.looks;
+	ret->disk_cpu_ns = disk.cpu_ns;
 	history_status(monitor->history, &history);
 	ret->history_bytes = history.bytes;
 	ret->history_limit_bytes = history.bytes_limit;

@@ -47,6 +47,7 @@ struct task {
 	bool has_disk;
 	uint32_t disk;		 /**< Its number in the disk worker, when has_disk. */
 	const char *disk_method; /**< Static, or NULL. */
+	uint64_t holders_told;	 /**< Hash of the pids that the disk worker was told; 0: none. */
 	enum tally_life life;
 	int64_t started_wall_ns, ended_wall_ns;
 	int64_t ended_boot_ns; /**< When we first heard that it ended; 0: it has not. */

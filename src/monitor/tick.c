@@ -17,7 +17,7 @@ static void put_disk_figures(
 {
 	tally_sample_set(sample, TALLY_DISK, disk->bytes);
 	tally_sample_set(sample, TALLY_DISK_FILES, disk->files);
-	tally_sample_unset(sample, TALLY_DISK_DELETED, TALLY_REASON_COLLECTOR);
+	disk_deleted_put(disk, sample);
 	tally_sample_set(
 		sample, TALLY_DISK_AGE, boot_ns > disk->boot_ns ? boot_ns - disk->boot_ns : 0);
 }
@@ -182,6 +182,7 @@ int monitor_tick(struct tally_monitor *monitor, struct tally_error *err)
 	pthread_mutex_unlock(&monitor->lock);
 
 	keep_samples(monitor, at);
+	monitor_tell_holders(monitor, at.boot_ns);
 	monitor_retire_tasks(monitor, at.boot_ns);
 
 	cpu_ns = clock_thread_cpu_ns() - cpu_ns;

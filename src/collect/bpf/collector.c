@@ -168,6 +168,11 @@ static void status(struct collector *collector, struct collect_status *ret)
 	ret->limited = c->limited + c->news->lost;
 }
 
+static int held(struct collector *collector, collect_held_fn *visit, void *context)
+{
+	return held_list(of(collector)->held, visit, context);
+}
+
 const struct collector_ops collector_bpf = {
 	.name = "bpf",
 	.summary = "the kernel adds up what members use: exact, and nearly free",
@@ -181,4 +186,5 @@ const struct collector_ops collector_bpf = {
 	.members = members,
 	.settle = settle,
 	.status = status,
+	.held = held,
 };
