@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/options.h"
 #include "collect/collector.h"
+#include "serve/remote/remote.h"
 #include "serve/serve.h"
 
 /** Most sockets of each kind that are asked for. */
@@ -14,12 +15,13 @@
 
 /** Options of `tally observe`. */
 struct observe_options {
-	struct option_list sources, listen, hosts, share;
+	struct option_list sources, listen, hosts, share, remote_labels;
 	const char *socket, *collector, *token_file, *tls_cert, *tls_key, *user, *pidfile;
 	const char *log_format, *max_series;
 	const char *store; /**< NULL: the default place; "none". */
-	uint64_t history_bytes, store_bytes;
-	int64_t interval_ns, disk_interval_ns, history_ns;
+	const char *remote, *remote_token_file, *remote_ca;
+	uint64_t history_bytes, store_bytes, remote_queue_bytes;
+	int64_t interval_ns, disk_interval_ns, history_ns, remote_interval_ns;
 	bool insecure, pss, no_seccomp;
 };
 
@@ -38,9 +40,12 @@ struct observer {
 	size_t series_limit; /**< 0: the default. */
 	int signals;	     /**< signalfd. */
 	int pidfile;
+	bool confined;		     /**< Other system calls than those of observing fail. */
 	struct collector *collector; /**< Until the monitor has it. */
 	char collector_reason[256];
 	struct tally_monitor *monitor;
+	char *remote_queue; /**< Path; NULL: in memory. */
+	struct remote *remote;
 	struct server *server;
 };
 

@@ -50,7 +50,7 @@ struct option_row {
 };
 
 /** Most options of one command, --help and --version included. */
-#define OPTION_ROWS_MAX 32
+#define OPTION_ROWS_MAX 48
 
 /** Most arguments of a command that does not run others. */
 #define ARGUMENTS_MAX 4

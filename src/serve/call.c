@@ -9,6 +9,7 @@
 #include "monitor/monitor.h"
 #include "serve/asset.h"
 #include "serve/query.h"
+#include "serve/remote/remote.h"
 #include "serve/series.h"
 #include "serve/snapshot.h"
 #include "serve/tasks.h"
@@ -214,6 +215,7 @@ static void read_self(struct call *call, struct self_status *ret)
 	ret->http.series_limit = server->options.series_limit;
 	ret->http.folded = server->answers.exposure.folded;
 	ret->http.folded_total = server->answers.exposure.folded_total;
+	remote_status(server->options.remote, &ret->remote);
 }
 
 int call_status(struct call *call, struct tally_error *err)

@@ -62,7 +62,7 @@ class Observer:
         wait_for(lambda: "answers at" in self.log or self.process.poll() is not None,
                  "the observer starts")
         assert self.process.poll() is None, self.log
-        found = re.search(r"(https?)://(\S+:\d+)", self.log)
+        found = re.search(r"answers at .*?(https?)://(\S+:\d+)", self.log)
         if found:
             self.scheme, self.address = found.groups()
             self.port = int(self.address.rpartition(":")[2])
