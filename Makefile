@@ -6,7 +6,7 @@ MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help deps deps-test deps-bench build run test test-thorough bench bench-storm bench-scale \
-	bench-disk bench-history fuzz lint fmt fmt-check install clean
+	bench-disk bench-history bench-sources fuzz lint fmt fmt-check install clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-scale: build deps-bench ## Measure how the cost grows
 
 bench-history: build deps-bench ## Measure what remembering costs, beside Prometheus
 	@bench/history.py --build $(BUILD)
+
+bench-sources: build ## Measure what it costs to know which tasks there are
+	@bench/sources.py --build $(BUILD)
 
 fuzz: deps-test ## Run every fuzzer for a minute
 	@tests/run --build $(BUILD) --fuzz-seconds 60 fuzz

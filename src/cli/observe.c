@@ -22,7 +22,7 @@
 
 static const struct option_row options[] = {
 	{"source", 0, OPTION_LIST, "SPEC", AT(sources),
-		"where tasks come from, as thermos:DIR, pid:web=812 or pid:shop/web=812; may be given again"},
+		"where tasks come from, as cgroup:PATH, thermos:DIR, pid:web=812 or none (default: auto); may be given again"},
 	{"listen", 'l', OPTION_LIST, "ADDRESS", AT(listen),
 		"where to answer HTTP: ADDRESS:PORT, a port, or none (default: 127.0.0.1:1338); may be given again"},
 	{"socket", 0, OPTION_FILE, "PATH", AT(socket),
@@ -124,8 +124,11 @@ static int open_monitor(struct observer *o, struct tally_error *err)
 	int r = monitor_new_with(
 		&monitor, TAKE(o->collector), o->collector_reason, &o->monitor, err);
 
+	if (r == 0 && given->sources.count == 0)
+		r = tally_monitor_add_source(o->monitor, "auto", err);
 	for (size_t i = 0; r == 0 && i < given->sources.count; i++)
-		r = tally_monitor_add_source(o->monitor, given->sources.items[i], err);
+		if (strcmp(given->sources.items[i], "none") != 0)
+			r = tally_monitor_add_source(o->monitor, given->sources.items[i], err);
 	return r == 0 ? tally_monitor_start(o->monitor, err) : r;
 }
 

@@ -151,10 +151,7 @@ int observe_check(struct observer *o)
 {
 	int status = OPTIONS_GO;
 
-	if (o->options.sources.count == 0)
-		status = line_refuse(&o->line, 0,
-			"it needs to be told what to observe: name processes with --source pid:NAME=PID");
-	if (status == OPTIONS_GO && daemon_log_format(o->options.log_format) < 0)
+	if (daemon_log_format(o->options.log_format) < 0)
 		status = line_refuse_option(
 			&o->line, "log-format", "the formats are text, journal and json");
 	if (status == OPTIONS_GO)

@@ -157,15 +157,15 @@ static int root_add_cgroup(struct procfs *procfs, uint32_t number, const struct 
 	if (!root->cgroup)
 		return tally_refuse(err, -ENOTSUP,
 			"the procfs collector finds a cgroup by its path, and none was given");
-	if (group->cgroups)
-		return tally_refuse(err, -ENOTSUP,
-			"the procfs collector follows one cgroup per process, and this one has one");
-	int r = cgroup_tree_open(root->cgroup, root->cgroup_id, &group->cgroups, err);
+	struct cgroup_tree *cgroup;
+	int r = cgroup_tree_open(root->cgroup, root->cgroup_id, &cgroup, err);
 	if (r < 0)
 		return r;
+	/* A service that starts anew has a new cgroup, and the old one is gone by then. */
+	procfs->cgroups += group->cgroups == NULL;
+	group->cgroups = cgroup_tree_join(cgroup_tree_prune(group->cgroups), cgroup);
 	group->cgroup_since_ticks = clock_boot_ns() / procfs->root.tick_ns;
 	group->adopting = procfs->adopting = true;
-	procfs->cgroups++;
 	return 0;
 }
 

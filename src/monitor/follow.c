@@ -183,10 +183,14 @@ static void update_life(struct task *task, const struct source_task *told, int64
 		task->processes[i].seen = false;
 }
 
-static void refuse_claim(struct listing *listing, const struct task *task)
+/* Once: the source will name it in every listing. */
+static void refuse_claim(struct listing *listing, struct task *task)
 {
 	struct tally_error err;
 
+	if (task->refused == listing->source)
+		return;
+	task->refused = listing->source;
 	tally_refuse(&err, -EEXIST,
 		"task %s of source %s is ignored: source %s claims that id; rename one of them",
 		task->id, listing->source->ops->name, task->owner->ops->name);
@@ -224,6 +228,7 @@ static void take_listed(void *context, const struct source_task *told)
 		return;
 	watch_sandbox(monitor, task, told->sandbox);
 	follow_processes(monitor, task, told);
+	monitor_take_cgroup(monitor, task, told->cgroup);
 }
 
 /* A task that its source does not name any more is over, and nobody said how. */
@@ -295,8 +300,10 @@ void monitor_refresh_sources(struct tally_monitor *monitor)
 void monitor_unfollow(struct tally_monitor *monitor, struct task *task)
 {
 	for (size_t i = 0; i < task->process_count; i++) {
-		if (task->processes[i].group != GROUP_NONE)
-			collector_group_remove(monitor->collector, task->processes[i].group);
+		if (task->processes[i].group == GROUP_NONE)
+			continue;
+		resumed_retire(&task->resume, &task->processes[i]);
+		collector_group_remove(monitor->collector, task->processes[i].group);
 		task->processes[i].group = GROUP_NONE;
 	}
 	task->followed = false;

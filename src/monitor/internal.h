@@ -62,6 +62,7 @@ struct tally_monitor {
 	int64_t holders_told_ns; /**< When the disk worker was told of pids; 0: never. */
 	struct fault collector_said;
 	struct fault history_said;
+	struct cgroup_descriptors cgroup_descriptors;
 
 	pthread_mutex_t lock;
 	struct task *tasks; /**< uthash by id; iterates in order of appearance. */
@@ -104,6 +105,13 @@ void disk_deleted_put(const struct disk_reading *disk, struct tally_sample *samp
 
 /** Put the newest disk figure of a task into a sample of it. */
 void task_disk_put(struct tally_monitor *monitor, struct task *task, struct tally_sample *sample);
+
+/** Begin to read the cgroup that a task is, or go on with the next one. Under tick_lock. */
+void monitor_take_cgroup(
+	struct tally_monitor *monitor, struct task *task, const struct source_cgroup *told);
+
+/** Read the cgroups of tasks: those that have run since, and the others in turn. Under tick_lock. */
+void monitor_read_cgroups(struct tally_monitor *monitor);
 
 /** Body of the tick thread. */
 void *monitor_loop(void *monitor);

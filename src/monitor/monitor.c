@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fail.h"
@@ -66,6 +67,14 @@ static int init_lock(pthread_mutex_t *lock)
 	return pthread_mutex_init(lock, NULL);
 }
 
+/* A collector may keep three quarters of the descriptors there can be. */
+static size_t cgroup_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 8 : 0;
+}
+
 static struct tally_monitor *allocate(void)
 {
 	struct tally_monitor *monitor = calloc(1, sizeof(*monitor));
@@ -73,6 +82,7 @@ static struct tally_monitor *allocate(void)
 	if (!monitor)
 		return NULL;
 	monitor->wake_fd = -1;
+	monitor->cgroup_descriptors.limit = cgroup_descriptor_limit();
 	monitor->machine.first_busy_ns = -1;
 	monitor->machine.busy_ns = -1;
 	if (init_lock(&monitor->tick_lock) || init_lock(&monitor->lock) ||

@@ -90,6 +90,8 @@ static void take_task(struct tally_monitor *monitor, struct task *task, struct i
 		tally_sample_add(&sum, &part);
 	}
 	task_disk_put(monitor, task, &sum);
+	if (task->cgroup)
+		cgroup_figures_put(task->cgroup, &sum);
 	figures_take(&task->figures, &sum);
 }
 
@@ -170,6 +172,8 @@ int monitor_tick(struct tally_monitor *monitor, struct tally_error *err)
 	int r = collector_pass(monitor->collector, err);
 	if (r < 0)
 		return tally_prefix(err, r, "collector %s", monitor->collector->ops->name);
+
+	monitor_read_cgroups(monitor);
 
 	struct instant at = {clock_wall_ns(), clock_boot_ns()};
 	pthread_mutex_lock(&monitor->lock);

@@ -51,6 +51,14 @@ struct source_port {
 	int64_t port; /**< As recorded: any number. */
 };
 
+/** The cgroup that a task is, for the figures that only a cgroup has. */
+struct source_cgroup {
+	uint64_t id;	     /**< Inode number of its directory. */
+	const char *unified; /**< Directory in the hierarchy of version 2, or NULL. */
+	const char *memory;  /**< Directory below a controller of version 1, or NULL. */
+	const char *cpu;     /**< Likewise. */
+};
+
 /** One task. Strings belong to the source and are valid during the visit only. */
 struct source_task {
 	const char *id;	     /**< Unique in its source; any bytes but NUL. */
@@ -67,6 +75,7 @@ struct source_task {
 		*definition; /**< Path of the JSON that defines it: read with definition_read(). */
 	const struct source_port *ports;
 	size_t port_count;
+	const struct source_cgroup *cgroup; /**< Or NULL: the task is none. */
 };
 
 typedef void source_task_fn(void *context, const struct source_task *task);

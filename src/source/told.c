@@ -88,6 +88,7 @@ static struct source_task *lay(struct layout *layout, const struct source_task *
 	to->name = texts[2];
 	to->user = texts[3];
 	to->definition = texts[4];
+	to->cgroup = NULL;
 	return to;
 }
 

@@ -52,12 +52,14 @@ class Observer:
         self.socket = os.path.join(folder, "tally.sock")
         self.log_path = os.path.join(folder, "log")
         self.url = None
+        # None is what the program does by itself; no source at all has to be asked for.
+        named = [] if sources is None else sources or ["none"]
         with open(self.log_path, "w") as log:
             self.process = tally.start(
                 "observe", "--socket", self.socket, *(("--listen", listen) if listen else ()),
                 "--interval", interval, "--collector", collector,
                 "--store", store or os.path.join(folder, "state", "history.db"),
-                *(word for source in sources for word in ("--source", source)),
+                *(word for source in named for word in ("--source", source)),
                 *words, stderr=log, stdin=subprocess.DEVNULL, env=env, **options)
         wait_for(lambda: "answers at" in self.log or self.process.poll() is not None,
                  "the observer starts")

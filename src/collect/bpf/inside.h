@@ -71,6 +71,7 @@ struct cgroup_root {
 	uint32_t group;
 	uint32_t set; /**< What it stands for in the kernel now. */
 	bool fresh;   /**< The next pass adopts its members. */
+	char *path;   /**< Its directory. */
 };
 
 struct cgroup_table {
