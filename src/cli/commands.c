@@ -12,6 +12,7 @@ const struct command *const commands[] = {
 	&command_disk,
 	&command_store,
 	&command_status,
+	&command_config,
 	&command_doctor,
 	&command_help,
 	&command_version,

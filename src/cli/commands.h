@@ -12,6 +12,7 @@ extern const struct command command_history;
 extern const struct command command_disk;
 extern const struct command command_store;
 extern const struct command command_status;
+extern const struct command command_config;
 extern const struct command command_doctor;
 extern const struct command command_help;
 extern const struct command command_version;

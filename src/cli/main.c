@@ -11,6 +11,8 @@
  *       supervise.c  signals, the time limit, and waiting for the end
  *       finish.c     the last samples
  *       limit.c      ends what runs longer than it may
+ *       procfile.c   the processes of a Procfile, until they run; procfile_life.c until they have ended
+ *       prefix.c     their output, line by line
  *       live.c       the line at the foot of the terminal
  *       record.c     the samples: peaks, and the rows of --csv (csv.c)
  *       report.c     what it says at the end; report_json.c for --json
@@ -19,8 +21,11 @@
  *     disk.c         `tally disk`: the heaviest directories
  *       disk_deleted.c `tally show --deleted`
  *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
+ *       observe_config.c its configuration file, also again; config.c reads it, config_where.c
+ *                    says where it is wrong
  *       observe_check.c what its options mean, and its sockets
  *       daemon_*.c   its supervisor, its log, its rights, its pid file
+ *     config_check.c `tally config`: whether the observer would take a file
  *     status.c       `tally status`: asks the observer how it is
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks

@@ -21,6 +21,8 @@
 #define AT(member) offsetof(struct observe_options, member)
 
 static const struct option_row options[] = {
+	{"config", 0, OPTION_FILE, "FILE", AT(config),
+		"YAML file of these options, and of rules that name tasks; the command line wins"},
 	{"source", 0, OPTION_LIST, "SPEC", AT(sources),
 		"where tasks come from, as cgroup:PATH, thermos:DIR, pid:web=812 or none (default: auto); may be given again"},
 	{"listen", 'l', OPTION_LIST, "ADDRESS", AT(listen),
@@ -124,11 +126,11 @@ static int open_monitor(struct observer *o, struct tally_error *err)
 	int r = monitor_new_with(
 		&monitor, TAKE(o->collector), o->collector_reason, &o->monitor, err);
 
-	if (r == 0 && given->sources.count == 0)
-		r = tally_monitor_add_source(o->monitor, "auto", err);
 	for (size_t i = 0; r == 0 && i < given->sources.count; i++)
-		if (strcmp(given->sources.items[i], "none") != 0)
-			r = tally_monitor_add_source(o->monitor, given->sources.items[i], err);
+	for (size_t i = 0; r == 0 && i < given->sources.count; i++)
+		r = tally_monitor_add_source(o->monitor, given->sources.items[i], err);
+	if (r == 0)
+		r = observe_add_rules(o, err);
 	return r == 0 ? tally_monitor_start(o->monitor, err) : r;
 }
 
@@ -270,7 +272,9 @@ static void reload(struct observer *o)
 	struct tally_error err;
 
 	daemon_notify("RELOADING=1");
-	int r = serve_reload(o->server, &err);
+	int r = observe_reload(o, &err);
+	if (r == 0)
+		r = serve_reload(o->server, &err);
 	if (r == 0 && o->remote)
 		r = remote_reload(o->remote, &err);
 	if (r < 0)
@@ -334,9 +338,9 @@ static void end(struct observer *o)
 	}
 	if (o->signals >= 0)
 		close(o->signals);
-	free(o->hosts);
-	free(o->share);
 	free(o->remote_queue);
+	observe_forget_reload(o);
+	observe_done_config(o);
 }
 
 static int observe(struct observer *o)
@@ -362,11 +366,12 @@ static int run_observe(int argc, char **argv)
 	int status = options_parse(&command_observe, argc, argv, &o.options, &o.line);
 
 	if (status == OPTIONS_GO)
+		status = observe_take_config(&o);
+	if (status == OPTIONS_GO)
 		status = observe_check(&o);
 	if (status == OPTIONS_GO)
 		status = observe(&o);
 	end(&o);
-	options_done(&command_observe, &o.options);
 	return status;
 }
 
@@ -376,7 +381,8 @@ const struct command command_observe = {
 	.description =
 		"Keeps a history of what the tasks that --source names consume, and answers from\n"
 		"it: a page at http://127.0.0.1:1338, JSON below /api/v1/, Prometheus' /metrics.\n"
-		"Ends on SIGTERM; reads secrets and certificates again on SIGHUP.",
+		"Ends on SIGTERM; reads its configuration, secrets and certificates again on\n"
+		"SIGHUP.",
 	.options = options,
 	.run = run_observe,
 };

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/output.h"
+#include "cli/procfile.h"
 #include "cli/report.h"
 #include "cli/shared.h"
 #include "monitor/monitor.h"
@@ -23,6 +24,16 @@
 #define AT(member) offsetof(struct run_options, member)
 
 static const struct option_row options[] = {
+	{"file", 'f', OPTION_FILE, "PROCFILE", AT(procfile),
+		"run the processes that this Procfile names, as one task, instead of a command"},
+	{"keep-going", 'k', OPTION_FLAG, NULL, AT(keep_going),
+		"do not end the others when one process of the Procfile ends"},
+	{"grace", 'g', OPTION_DURATION, "TIME", AT(grace_ns),
+		"time from SIGTERM to SIGKILL when they are ended (default: 10s)"},
+	{"env", 'e', OPTION_FILE, "FILE", AT(environment),
+		"environment of the Procfile's processes (default: .env beside it, if there is one)"},
+	{"port", 'p', OPTION_STRING, "PORT", AT(port),
+		"PORT of the Procfile's first process, 100 more for each further one (default: 5000)"},
 	{"name", 'n', OPTION_STRING, "NAME", AT(name), "name of the task (default: the command's)"},
 	{"interval", 'i', OPTION_DURATION, "TIME", AT(interval_ns), HELP_INTERVAL},
 	{"sandbox", 's', OPTION_DIRECTORY, "DIR", AT(sandbox),
@@ -81,6 +92,39 @@ static int refuse_stdout(struct run *run, const char *option, const char *path)
 		"standard output belongs to the command; name a file, or a descriptor as /dev/fd/3");
 }
 
+static int take_command(struct run *run)
+{
+	static const char *const others[] = {"keep-going", "grace", "env", "port"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (options_given(&run->line, others[i]))
+			return line_refuse_option(&run->line, others[i],
+				"--%s is for a Procfile: name it with --file PROCFILE", others[i]);
+	if (run->line.argument_count == 0)
+		return line_refuse(&run->line, 0,
+			"a command is missing: tally run %s, or tally run -f PROCFILE",
+			command_run.arguments);
+	run->words = run->line.arguments;
+	run->process = base_name(run->words[0]);
+	run->task = run->options.name ? run->options.name : run->process;
+	return OPTIONS_GO;
+}
+
+static int take_procfile(struct run *run)
+{
+	if (run->line.argument_count > 0)
+		return line_refuse(&run->line, run->line.argc - run->line.argument_count,
+			"either a command or --file PROCFILE is run, not both");
+	if (run->options.wait)
+		return line_refuse_option(&run->line, "wait",
+			"what a process of a Procfile leaves running is waited for anyway");
+	int status = procfile_take(run);
+	if (status != OPTIONS_GO)
+		return status;
+	run->task = run->options.name ? run->options.name : base_name(run->many->folder);
+	return OPTIONS_GO;
+}
+
 static int take_line(struct run *run, int argc, char **argv)
 {
 	int r = options_parse(&command_run, argc, argv, &run->options, &run->line);
@@ -93,9 +137,9 @@ static int take_line(struct run *run, int argc, char **argv)
 		r = refuse_stdout(run, "csv", run->options.csv);
 	if (r != OPTIONS_GO)
 		return r;
-	run->words = run->line.arguments;
-	run->process = base_name(run->words[0]);
-	run->task = run->options.name ? run->options.name : run->process;
+	r = run->options.procfile ? take_procfile(run) : take_command(run);
+	if (r != OPTIONS_GO)
+		return r;
 	run->interval_ns = run->options.interval_ns ? run->options.interval_ns : NS_PER_S;
 	if (!*run->task)
 		return line_refuse(&run->line, 0, "a task needs a name; give one with --name NAME");
@@ -115,14 +159,17 @@ static int open_files(struct run *run, struct files *files, struct tally_error *
 
 static int fork_command(struct run *run, struct tally_error *err)
 {
+	const struct command_process process = {.name = run->process, .words = run->words};
 	const struct command_options command = {
 		.task = run->task,
-		.process = run->process,
 		.sandbox = run->sandbox,
-		.words = run->words,
+		.processes = &process,
+		.process_count = 1,
 		.mask = &run->mask_before,
 	};
 
+	if (run->many)
+		return procfile_fork(run, err);
 	return source_command_open(&command, &run->source, err);
 }
 
@@ -232,9 +279,14 @@ static int run_prepared(struct run *run, struct files *files)
 	live_begin(&run->live, STDERR_FILENO);
 	run->live.wanted &= !run->options.quiet;
 	run->begun_boot_ns = clock_boot_ns();
-	int r = source_command_release(run->source, &err);
-	if (r < 0)
+	int r = run->many ? procfile_release(run, &err)
+			  : source_command_release(run->source, 0, &err);
+	if (r < 0 && !run->many)
 		return refuse_exec(run, r, &err);
+	if (r < 0) {
+		line_fail(&run->line, "%s", err.message);
+		procfile_stop(run);
+	}
 	supervise(run);
 	return conclude(run, files);
 }
@@ -264,6 +316,7 @@ static int run_run(int argc, char **argv)
 		tally_monitor_free(run.monitor);
 	else
 		source_close(run.source);
+	procfile_free(run.many);
 	cleanup_close(&run.signals);
 	free(run.sandbox);
 	return status;
@@ -271,16 +324,20 @@ static int run_run(int argc, char **argv)
 
 const struct command command_run = {
 	.name = "run",
-	.arguments = "[--] COMMAND [ARGUMENT]...",
+	.arguments = "[--] COMMAND [ARGUMENT]... | -f PROCFILE",
 	.summary = "Run a command as a task, and report what it consumed when it ends",
 	.description =
 		"The command's input, output and exit status are its own: tally speaks on\n"
 		"standard error, and exits as the command did, with 128 + N after signal N, with\n"
 		"127 when there is no such command and 126 when it cannot be executed. Signals\n"
 		"sent to tally are passed on to the command. All that descends from it is\n"
-		"measured, what it leaves running in the background, too.",
+		"measured, what it leaves running in the background, too.\n"
+		"\n"
+		"With --file, each line of a Procfile becomes a named process of one task. What\n"
+		"they write comes line by line behind their names. When one ends, the others are\n"
+		"ended; daemons that they put into the background belong to them, and are ended\n"
+		"with them.",
 	.options = options,
-	.least = 1,
 	.runs = true,
 	.run = run_run,
 };

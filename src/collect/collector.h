@@ -53,10 +53,21 @@ struct collect_root {
 	const char *cgroup; /**< Path of that cgroup's directory, or NULL. */
 	/**
 	 * Pid of a subreaper that adopts this group's orphans, or 0: a pid without a known parent
-	 * whose parent it is then belongs to the group. For the caller's own children, when the
-	 * caller has only this group.
+	 * whose parent it is then belongs to the group. For the caller's own children, when all
+	 * that it has are in groups with this subreaper.
 	 */
 	pid_t subreaper;
+	/**
+	 * Where groups share a subreaper: "NAME=VALUE", a variable of their environment by which
+	 * the orphans of this one are known. One that bears no group's sign belongs to the first of
+	 * them. NULL: none.
+	 */
+	const char *sign;
+	/**
+	 * Groups of one family other than 0 share no pid: a root leaves those that it was in,
+	 * with what it consumes from then on, and a descendant belongs where its parent does.
+	 */
+	uint32_t family;
 };
 
 /** A live member, as the last pass saw it. */

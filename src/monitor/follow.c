@@ -13,6 +13,9 @@
 /* Tasks of the past that are kept at hand because somebody asked for them. */
 #define FOUND_MAX 64
 
+/* Roots of a process that are remembered besides those that live. */
+#define ROOTS_REMEMBERED 256
+
 void monitor_fault(struct tally_monitor *monitor, struct fault *said, const struct tally_error *err)
 {
 	pthread_mutex_lock(&monitor->lock);
@@ -97,6 +100,8 @@ static int add_root(struct tally_monitor *monitor, struct process *process,
 		.cgroup_id = told->cgroup_id,
 		.cgroup = told->cgroup,
 		.subreaper = told->subreaper,
+		.sign = told->sign,
+		.family = told->family,
 	};
 	int r = 0;
 
@@ -136,6 +141,35 @@ static void follow_root(struct tally_monitor *monitor, struct task *task, size_t
 	}
 }
 
+static bool is_told(const struct source_task *told, const struct process *process, size_t root)
+{
+	for (size_t i = 0; i < told->process_count; i++)
+		if (told->processes[i].pid == process->roots[root].pid &&
+			told->processes[i].start_ns == process->roots[root].start_ns)
+			return true;
+	return false;
+}
+
+/*
+ * Roots that a source tells no more will not come back. They are remembered all the same, for runs are
+ * counted, but not without end where a task is made of what lives for a moment.
+ */
+static void forget_roots(
+	struct tally_monitor *monitor, struct process *process, const struct source_task *told)
+{
+	size_t kept = 0;
+
+	if (process->root_count < ROOTS_REMEMBERED + 2 * told->process_count)
+		return;
+	pthread_mutex_lock(&monitor->lock);
+	for (size_t i = 0; i < process->root_count; i++)
+		if (is_told(told, process, i))
+			process->roots[kept++] = process->roots[i];
+	process->roots_forgotten += process->root_count - kept;
+	process->root_count = kept;
+	pthread_mutex_unlock(&monitor->lock);
+}
+
 static void follow_processes(
 	struct tally_monitor *monitor, struct task *task, const struct source_task *told)
 {
@@ -143,9 +177,11 @@ static void follow_processes(
 		pthread_mutex_lock(&monitor->lock);
 		struct process *process = update_process(monitor, task, &told->processes[i]);
 		pthread_mutex_unlock(&monitor->lock);
-		if (process && !life_ended(told->life))
-			follow_root(monitor, task, (size_t)(process - task->processes),
-				&told->processes[i]);
+		if (!process || life_ended(told->life))
+			continue;
+		forget_roots(monitor, process, told);
+		follow_root(
+			monitor, task, (size_t)(process - task->processes), &told->processes[i]);
 	}
 }
 

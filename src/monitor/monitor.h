@@ -28,6 +28,16 @@ int monitor_add_source(
 	struct tally_monitor *monitor, struct source *source, struct tally_error *err);
 
 /**
+ * Put a source in the place of the one of that name, or add it where there is none. Tasks that both
+ * name go on as they are; the others of the one before end.
+ *
+ * @source  Taken over, also on failure. NULL: none is wanted in its place.
+ * @return  0 or -ENOMEM. Blocks for a tick under way.
+ */
+int monitor_replace_source(struct tally_monitor *monitor, const char *name, struct source *source,
+	struct tally_error *err);
+
+/**
  * Visit tasks, each followed by its processes, as they stand at one instant: no tick comes between
  * two of them. As tally_monitor_tasks() otherwise; keep the visits short, the tick waits.
  *

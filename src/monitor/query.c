@@ -266,7 +266,7 @@ static void visit_process(const struct tally_monitor *monitor, const struct proc
 		.started_wall_ns = process->started_wall_ns,
 		.ended_wall_ns = process->ended_wall_ns,
 		.return_code = process->return_code,
-		.runs = (int)process->root_count,
+		.runs = (int)(process->root_count + process->roots_forgotten),
 	};
 	struct tally_reading reading;
 

@@ -36,6 +36,7 @@ struct process {
 	int return_code;
 	struct root *roots;
 	size_t root_count, root_room;
+	size_t roots_forgotten; /**< Earlier ones, only their number is kept. */
 	struct figures figures;
 	bool seen; /**< Named by the listing under way. */
 };

@@ -34,6 +34,8 @@ struct source_process {
 	uint64_t cgroup_id; /**< v2 cgroup that holds the process, or 0. */
 	const char *cgroup; /**< Directory of that cgroup, or NULL. */
 	pid_t subreaper;    /**< As collect_root.subreaper. */
+	const char *sign;   /**< As collect_root.sign. */
+	uint32_t family;    /**< As collect_root.family. */
 	int64_t started_wall_ns, ended_wall_ns; /**< 0: unknown, not ended. */
 	int return_code;
 	/**

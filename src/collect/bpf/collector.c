@@ -139,6 +139,8 @@ static int root_add(struct collector *collector, uint32_t group, const struct co
 	int r = root->pid ? adopt_pid(c, group, root, err) : cgroups_add(c, group, root, err);
 	if (r == 0)
 		state->kind = kind;
+	if (r == 0)
+		state->family = root->family; /* The kernel asks for unions at the next pass. */
 	return r;
 }
 

@@ -39,6 +39,7 @@ enum group_kind { GROUP_EMPTY, GROUP_TREE, GROUP_CGROUP };
 struct group_state {
 	enum group_kind kind;
 	uint32_t set;	       /**< The set of this group alone. */
+	uint32_t family;       /**< As collect_root.family. */
 	bool limited;	       /**< Some members could not be marked: figures are absent. */
 	bool cut;	       /**< Some descriptors were not counted in this pass. */
 	int64_t base[COUNTS];  /**< From sets that were given back. */
