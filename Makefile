@@ -6,7 +6,7 @@ MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help deps deps-test deps-bench build run test test-thorough bench bench-storm bench-scale \
-	bench-disk bench-history bench-sources fuzz lint fmt fmt-check install clean
+	bench-disk bench-history bench-sources screenshots fuzz lint fmt fmt-check install clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench-disk: build deps-bench ## Compare the cost of disk usage with du, gdu and 
 
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)
+
+screenshots: build deps-test ## Take the pictures of docs/img from the running program
+	@scripts/screenshots $(BUILD)/src/cli/tally
 
 bench-history: build deps-bench ## Measure what remembering costs, beside Prometheus
 	@bench/history.py --build $(BUILD)

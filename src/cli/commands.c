@@ -10,6 +10,7 @@ const struct command *const commands[] = {
 	&command_show,
 	&command_history,
 	&command_disk,
+	&command_report,
 	&command_store,
 	&command_status,
 	&command_config,

@@ -10,6 +10,7 @@ extern const struct command command_observe;
 extern const struct command command_show;
 extern const struct command command_history;
 extern const struct command command_disk;
+extern const struct command command_report;
 extern const struct command command_store;
 extern const struct command command_status;
 extern const struct command command_config;

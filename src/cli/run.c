@@ -49,6 +49,9 @@ static const struct option_row options[] = {
 	{"json", 'j', OPTION_FILE, "FILE", AT(json), "write the report as a JSON object"},
 	{"csv", 0, OPTION_FILE, "FILE", AT(csv),
 		"write every sample of the task and its processes as CSV"},
+	{"report", 0, OPTION_FILE, "FILE", AT(report),
+		"write the report as a page with charts, one file that needs no network"},
+	{"svg", 0, OPTION_FILE, "FILE", AT(svg), "write a small picture of CPU and memory"},
 	{"store", 0, OPTION_FILE, "FILE", AT(store),
 		"keep the history in this file, for `tally history` and `tally show --at`"},
 	{"quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "no live line and no report on the terminal"},
@@ -57,7 +60,7 @@ static const struct option_row options[] = {
 
 /* What is done in main's order; on failure the ones that were done are undone in reverse. */
 struct files {
-	struct output json, csv;
+	struct output json, csv, html, svg;
 };
 
 static const char *base_name(const char *path)
@@ -135,6 +138,10 @@ static int take_line(struct run *run, int argc, char **argv)
 		r = refuse_stdout(run, "json", run->options.json);
 	if (r == OPTIONS_GO)
 		r = refuse_stdout(run, "csv", run->options.csv);
+	if (r == OPTIONS_GO)
+		r = refuse_stdout(run, "report", run->options.report);
+	if (r == OPTIONS_GO)
+		r = refuse_stdout(run, "svg", run->options.svg);
 	if (r != OPTIONS_GO)
 		return r;
 	r = run->options.procfile ? take_procfile(run) : take_command(run);
@@ -154,6 +161,10 @@ static int open_files(struct run *run, struct files *files, struct tally_error *
 		r = output_open(&files->json, run->options.json, err);
 	if (r == 0 && run->options.csv)
 		r = output_open(&files->csv, run->options.csv, err);
+	if (r == 0 && run->options.report)
+		r = output_open(&files->html, run->options.report, err);
+	if (r == 0 && run->options.svg)
+		r = output_open(&files->svg, run->options.svg, err);
 	return r;
 }
 
@@ -173,11 +184,23 @@ static int fork_command(struct run *run, struct tally_error *err)
 	return source_command_open(&command, &run->source, err);
 }
 
-/* The report keeps what it needs itself: a short history does, unless it is kept in a store. */
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * The text keeps what it needs itself, and a short history does. Charts and a store want all there
+ * is: coarser resolutions keep what is older than this.
+ */
 static int64_t history_of(const struct run *run)
 {
-	if (run->options.store || run->interval_ns >= INTERVAL_MOST_NS)
-		return 0; /* The default; the monitor refuses the interval. */
+	bool whole = run->options.store || run->options.report || run->options.svg;
+
+	if (run->interval_ns >= INTERVAL_MOST_NS)
+		return 0; /* The monitor refuses it. */
+	if (whole)
+		return larger(3600 * NS_PER_S, run->interval_ns * RECORD_HISTORY);
 	return run->interval_ns * RECORD_HISTORY;
 }
 
@@ -267,6 +290,8 @@ static int conclude(struct run *run, struct files *files)
 		failed = line_fail(&run->line, "%s", err.message);
 	if (write_json(&report, &files->json, &err) < 0)
 		failed = line_fail(&run->line, "%s", err.message);
+	if (report_write_files(&report, &files->html, &files->svg, &err) < 0)
+		failed = line_fail(&run->line, "%s", err.message);
 	int status = report_exit_status(&report);
 	return status == 0 && failed ? EXIT_FAIL : status;
 }
@@ -312,6 +337,8 @@ static int run_run(int argc, char **argv)
 	}
 	output_abort(&files.json);
 	output_abort(&files.csv);
+	output_abort(&files.html);
+	output_abort(&files.svg);
 	if (run.monitor)
 		tally_monitor_free(run.monitor);
 	else

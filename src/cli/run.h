@@ -16,7 +16,7 @@ struct procfile_run;
 
 /** Options of `tally run`. */
 struct run_options {
-	const char *name, *sandbox, *collector, *json, *csv, *store;
+	const char *name, *sandbox, *collector, *json, *csv, *store, *report, *svg;
 	const char *procfile, *environment, *port;	      /**< NULL: a command; its defaults. */
 	int64_t interval_ns, disk_interval_ns, time_limit_ns; /**< 0: the default; no limit. */
 	int64_t grace_ns;				      /**< 0: the default. */

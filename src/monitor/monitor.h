@@ -148,6 +148,16 @@ void monitor_past_processes(struct tally_monitor *monitor, const char *task,
 	void (*visit)(void *context, const char *name), void *context);
 
 /**
+ * Find out how far the history reaches back, over all tasks that it remembers.
+ *
+ * @ret_first_ns  Wall clock; 0: it has nothing.
+ * @return        0, -ENOMEM, or what the store says.
+ *
+ * Reads an index of the whole store: may take tens of milliseconds.
+ */
+int monitor_reach(struct tally_monitor *monitor, int64_t *ret_first_ns);
+
+/**
  * Wake the tick thread to look at its sources now rather than at the next tick. Thread-safe and
  * async-signal-safe.
  */

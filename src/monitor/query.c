@@ -381,6 +381,21 @@ static int64_t self_rss(void)
 	return (int64_t)resident * sysconf(_SC_PAGESIZE);
 }
 
+static bool take_earliest(void *context, const char *id, int64_t first_ns, int64_t last_ns)
+{
+	int64_t *earliest_ns = context;
+
+	if (*earliest_ns == 0 || first_ns < *earliest_ns)
+		*earliest_ns = first_ns;
+	return true;
+}
+
+int monitor_reach(struct tally_monitor *monitor, int64_t *ret_first_ns)
+{
+	*ret_first_ns = 0;
+	return history_alive(monitor->history, INT64_MIN, INT64_MAX, take_earliest, ret_first_ns);
+}
+
 /* Under lock. */
 static void count_followed(struct tally_monitor *monitor, struct tally_status *ret)
 {

@@ -14,6 +14,9 @@
 #include "serve/snapshot.h"
 #include "serve/tasks.h"
 
+/* How long the answer to how far the history reaches back is good for. */
+#define REACH_NS (10 * NS_PER_S)
+
 static int status_of(int code)
 {
 	switch (code) {
@@ -200,6 +203,21 @@ int call_history(struct call *call, struct tally_error *err)
 
 /* ---- the observer itself ---- */
 
+/* It takes an index of the whole store to know, and changes slowly. */
+static int64_t history_first(struct call *call)
+{
+	struct answers *answers = &call->server->answers;
+	int64_t now_ns = clock_boot_ns(), first_ns;
+
+	if (answers->first_ns > 0 && now_ns - answers->first_asked_ns < REACH_NS)
+		return answers->first_ns;
+	if (monitor_reach(call->server->options.monitor, &first_ns) < 0 || first_ns == 0)
+		first_ns = -1;
+	answers->first_ns = first_ns;
+	answers->first_asked_ns = now_ns;
+	return first_ns;
+}
+
 static void read_self(struct call *call, struct self_status *ret)
 {
 	struct server *server = call->server;
@@ -223,6 +241,7 @@ int call_status(struct call *call, struct tally_error *err)
 	struct self_status self;
 
 	read_self(call, &self);
+	self.history_first_ns = history_first(call);
 	self_write_json(&call->body, &self);
 	return MHD_HTTP_OK;
 }

@@ -150,6 +150,7 @@ static const struct field fields[] = {
 	MONITOR("cpu_seconds", NS, disk_cpu_ns),
 	CLOSE,
 	OPEN("history"),
+	{"first", FIELD_NS, offsetof(struct self_status, history_first_ns)},
 	MONITOR("bytes", SIZE, history_bytes),
 	MONITOR("bytes_limit", SIZE, history_limit_bytes),
 	MONITOR("dropped", U64, history_dropped),

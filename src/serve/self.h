@@ -54,6 +54,7 @@ struct self_status {
 	struct remote_status remote;
 	struct process_status process;
 	int64_t now_wall_ns;
+	int64_t history_first_ns; /**< How far back it reaches, wall clock; -1: nothing, or unknown. */
 };
 
 /** Read this program's own figures: /proc/self/stat, statm, fd. */
