@@ -7,6 +7,7 @@
 const struct command *const commands[] = {
 	&command_run,
 	&command_observe,
+	&command_top,
 	&command_show,
 	&command_history,
 	&command_disk,
@@ -15,6 +16,7 @@ const struct command *const commands[] = {
 	&command_status,
 	&command_config,
 	&command_doctor,
+	&command_completion,
 	&command_help,
 	&command_version,
 	NULL,

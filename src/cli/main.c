@@ -16,6 +16,7 @@
  *       live.c       the line at the foot of the terminal
  *       record.c     the samples: peaks, and the rows of --csv (csv.c)
  *       report.c     what it says at the end; report_json.c for --json
+ *     top.c          `tally top`: its own files, top_*.c, are listed there
  *     show.c         `tally show`: the tasks there are
  *       show_table.c as tables; tasks_json.c as JSON
  *     disk.c         `tally disk`: the heaviest directories
@@ -29,6 +30,8 @@
  *     status.c       `tally status`: asks the observer how it is
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks
+ *     completion.c   `tally completion`: what shells complete; one file for each shell
+ *     progress.c     how far long work is
  *     output.c       files that are written whole or not at all
  *     format.c       figures as people read them
  *     table.c        text in columns; json.c for JSON
