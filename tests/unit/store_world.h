@@ -133,9 +133,9 @@ static inline void remove_folder(const char *path)
 	assert_int_equal(system(command), 0);
 }
 
-/* Lines that were said. */
+/* Lines that were said, by the writer too: `count` tells that `last` is there. */
 struct said {
-	int count;
+	_Atomic int count;
 	char last[1024];
 	struct log log;
 };
@@ -144,8 +144,8 @@ static inline void note_line(void *context, enum tally_log_level level, const ch
 {
 	struct said *said = context;
 
-	said->count++;
 	snprintf(said->last, sizeof(said->last), "%s", line);
+	said->count++;
 }
 
 /* @plain: without coarser resolutions, whose averages would stand in for samples that are lost. */
