@@ -208,7 +208,8 @@ def test_sockets_are_taken_from_who_hands_them_over(tally, tmp_path, sleeper):
         status = json.loads(connection.getresponse().read())
         assert status["running"] is True
         connection.close()
-        assert f"answers at {path}\n" in (tmp_path / "log").read_text()
+        # It may answer before it says so.
+        wait_for(lambda: f"answers at {path}\n" in (tmp_path / "log").read_text(), "its word")
     finally:
         process.terminate()
         process.wait(timeout=60)

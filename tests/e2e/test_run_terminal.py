@@ -22,6 +22,7 @@ class Terminal:
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # Jobs in the background begin without.
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             inherited = {key: os.environ[key] for key in os.environ if key != "NO_COLOR"}
             os.execvpe(words[0], [str(word) for word in words],
