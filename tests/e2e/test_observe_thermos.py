@@ -55,16 +55,6 @@ SAMPLE = {"cpu", "ram", "disk", "user", "system", "rss", "vms", "nice", "status"
 
 
 @pytest.fixture
-def root(tmp_path):
-    return Root(tmp_path / "thermos")
-
-
-@pytest.fixture
-def records():
-    return Records()
-
-
-@pytest.fixture
 def world(root, records, child, observe, tmp_path):
     """An active task with a busy process in its third run and an idle one, and two that are over."""
     sandbox = tmp_path / "sandbox"
@@ -93,12 +83,6 @@ def world(root, records, child, observe, tmp_path):
     observer.ticks(5)
     observer.client, observer.busy = ThermosClient(observer), busy
     return observer
-
-
-def cpu_of(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_tasks_are_counted(world):
@@ -146,7 +130,7 @@ def test_a_live_task_is_read_rightly(world):
     assert used["cpu"] > 0.2 and used["threads"] == 2
     assert used["ram"] == used["rss"] > 1 << 20 and used["vms"] > used["rss"]
     assert used["disk"] >= 100_000
-    assert used["user"] + used["system"] == pytest.approx(cpu_of(world.busy.pid), abs=1)
+    assert used["user"] + used["system"] == pytest.approx(own_cpu(world.busy.pid), abs=1)
     assert used["status"] and used["nice"] == os.getpriority(os.PRIO_PROCESS, world.busy.pid)
 
 

@@ -34,16 +34,6 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def root(tmp_path):
-    return Root(tmp_path / "thermos")
-
-
-@pytest.fixture
-def records():
-    return Records()
-
-
-@pytest.fixture
 def teller():
     """The source alone on a root: teller(root) gives a Teller."""
     opened = []
@@ -68,13 +58,6 @@ class Worker:
 @pytest.fixture
 def worker(child):
     return lambda *words, **options: Worker(child, *words, **options)
-
-
-def own_cpu(pid):
-    """CPU seconds that a process says it used: its own stat."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def own_rss(pid):

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 
+import pytest
 from thrift.protocol import TBinaryProtocol
 from thrift.transport import TTransport
 
@@ -181,3 +182,20 @@ class Teller:
         self.process.stdout.close()
         self.log.close()
         return status
+
+
+def own_cpu(pid):
+    """CPU seconds that a process says it used: its own stat."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(tmp_path / "thermos")
+
+
+@pytest.fixture
+def records():
+    return Records()
