@@ -118,11 +118,6 @@ static json_t *consumption(const struct snapshot_task *task)
 
 /* ---- a task ---- */
 
-static int64_t launched_ns(const struct snapshot_task *task)
-{
-	return task->info.started_wall_ns;
-}
-
 static json_t *ports_of(const struct source_task *told)
 {
 	json_t *ports = json_object();
@@ -143,7 +138,7 @@ static json_t *task_head(const struct snapshot_task *task, const struct source_t
 
 	json_object_set_new(head, "task_id", text_or_null(info->id));
 	json_object_set_new(head, "name", text_or_null(told && told->name ? told->name : info->id));
-	json_object_set_new(head, "launch_timestamp", seconds(launched_ns(task)));
+	json_object_set_new(head, "launch_timestamp", seconds(info->started_wall_ns));
 	json_object_set_new(head, "state", json_string(words[info->life].task));
 	json_object_set_new(head, "state_timestamp", seconds(entered_ns));
 	json_object_set_new(head, "ports", ports_of(told));
@@ -309,6 +304,17 @@ static struct tally_monitor *monitor_of(const struct call *call)
 	return call->server->options.monitor;
 }
 
+/* All tasks, or one: of each what the one who asks may see. */
+static int take(
+	struct call *call, const char *id, struct snapshot *snapshot, struct tally_error *err)
+{
+	int r = snapshot_take(monitor_of(call), id, snapshot, err);
+
+	if (r == 0 && call->sees != SEES_ALL)
+		snapshot_mask(snapshot);
+	return r;
+}
+
 /* What makes the answer for one task; the snapshot has that task alone. */
 typedef json_t *task_fn(const struct call *call, const struct snapshot *snapshot,
 	const struct snapshot_task *task, const struct source_task *told);
@@ -318,10 +324,8 @@ static json_t *ask_task(struct call *call, const char *id, task_fn *make)
 {
 	CLEANUP_SNAPSHOT struct snapshot snapshot = {0};
 
-	if (snapshot_take(monitor_of(call), id, &snapshot, NULL) < 0 || snapshot.task_count == 0)
+	if (take(call, id, &snapshot, NULL) < 0 || snapshot.task_count == 0)
 		return NULL;
-	if (call->sees != SEES_ALL)
-		snapshot_mask(&snapshot);
 	CLEANUP_FREE struct source_task *told = monitor_told(monitor_of(call), id);
 	/* What is made points into nothing of the snapshot, which cppcheck cannot see. */
 	/* cppcheck-suppress returnDanglingLifetime */
@@ -350,13 +354,11 @@ int call_thermos_task(struct call *call, struct tally_error *err)
 {
 	const char *id = call->request->args[0];
 	const char *ids = call->request->params[PARAM_TASK_ID];
-	json_t *all = json_object();
 
-	if (!id) {
-		json_decref(all);
+	if (!id)
 		return answer(call, ask_tasks(call, ids ? ids : "", whole_task, false), err);
-	}
-	json_t *one = ask_task(call, id, whole_task);
+
+	json_t *all = json_object(), *one = ask_task(call, id, whole_task);
 	if (one)
 		set_named(all, id, one);
 	return answer(call, all, err);
@@ -381,10 +383,8 @@ static json_t *ask_process(struct call *call, const char *id, const char *name, 
 {
 	CLEANUP_SNAPSHOT struct snapshot snapshot = {0};
 
-	if (snapshot_take(monitor_of(call), id, &snapshot, NULL) < 0)
+	if (take(call, id, &snapshot, NULL) < 0)
 		return json_object();
-	if (call->sees != SEES_ALL)
-		snapshot_mask(&snapshot);
 	CLEANUP_FREE struct source_task *told = monitor_told(monitor_of(call), id);
 	for (size_t i = 0; i < snapshot.process_count; i++)
 		if (strcmp(snapshot.processes[i].info.name, name) == 0)
@@ -427,7 +427,7 @@ static bool is_list(const char *which)
 /* When a task came to be where it is listed: begun, or ended. */
 static int64_t listed_ns(const struct snapshot_task *task)
 {
-	return task->info.ended_wall_ns ? task->info.ended_wall_ns : launched_ns(task);
+	return task->info.ended_wall_ns ? task->info.ended_wall_ns : task->info.started_wall_ns;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -466,11 +466,11 @@ static json_t *write_page(
 	size_t count;
 	CLEANUP_FREE const struct snapshot_task **list = sort_tasks(snapshot, page->which, &count);
 	json_t *rows = json_array();
-	int64_t begin = page->offset;
+	int64_t begin = page->offset < 0 ? page->offset + (int64_t)count : page->offset;
 
 	if (begin < 0)
-		begin = -begin < (int64_t)count ? begin + (int64_t)count : 0;
-	for (int64_t i = begin; list && i < (int64_t)count && i < begin + page->number; i++) {
+		begin = 0;
+	for (int64_t i = begin; list && i < (int64_t)count && i - begin < page->number; i++) {
 		CLEANUP_FREE struct source_task *told =
 			monitor_told(monitor_of(call), list[i]->info.id);
 
@@ -495,10 +495,8 @@ int call_thermos_ids(struct call *call, struct tally_error *err)
 	if (!is_list(page.which))
 		return answer(call, json_object(), err);
 	page.number = page.number > ROWS_MAX ? ROWS_MAX : page.number;
-	if (snapshot_take(monitor_of(call), NULL, &snapshot, err) < 0)
+	if (take(call, NULL, &snapshot, err) < 0)
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
-	if (call->sees != SEES_ALL)
-		snapshot_mask(&snapshot);
 	return answer(call, write_page(call, &snapshot, &page), err);
 }
 
