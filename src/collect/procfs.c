@@ -269,13 +269,10 @@ static void show(struct procfs *procfs, const struct membership *membership,
 	collect_member_fn *visit, void *context)
 {
 	const struct member *member = membership->member;
-	int64_t tick_ns = procfs->root.tick_ns;
 	struct collect_member shown = {
 		.pid = member->pid,
 		.parent = member->parent_pid,
-		.start_ns = member->start_ticks < INT64_MAX / tick_ns
-				    ? member->start_ticks * tick_ns
-				    : INT64_MAX,
+		.start_ns = procfs_times(member->start_ticks, procfs->root.tick_ns),
 		.comm = member->comm,
 		.why = why_word(membership->why),
 		.cpu_ns = member->known ? member->cpu_ns[0] + member->cpu_ns[1] : -1,

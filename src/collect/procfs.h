@@ -112,6 +112,9 @@ struct procfs {
 	size_t ghost_next;
 };
 
+/** A number of ticks or pages in its unit; what no process can have becomes a limit. */
+int64_t procfs_times(int64_t value, int64_t factor);
+
 /** Phase 1: look. @return 0 or negative errno. */
 int procfs_look(struct procfs *procfs);
 

@@ -8,7 +8,7 @@
 /* More than any process can have: 73 years of CPU time. Keeps sums of false trees in range. */
 #define MOST (INT64_C(1) << 61)
 
-static int64_t times(int64_t value, int64_t factor)
+int64_t procfs_times(int64_t value, int64_t factor)
 {
 	return value > MOST / factor ? MOST : value * factor;
 }
@@ -56,9 +56,9 @@ static void apply_cpu(struct procfs *procfs, struct member *member, const struct
 {
 	int64_t tick_ns = procfs->root.tick_ns;
 	int64_t own[COUNT_MODES] = {
-		times(stat->user_ticks, tick_ns), times(stat->system_ticks, tick_ns)};
-	int64_t children[COUNT_MODES] = {times(stat->children_user_ticks, tick_ns),
-		times(stat->children_system_ticks, tick_ns)};
+		procfs_times(stat->user_ticks, tick_ns), procfs_times(stat->system_ticks, tick_ns)};
+	int64_t children[COUNT_MODES] = {procfs_times(stat->children_user_ticks, tick_ns),
+		procfs_times(stat->children_system_ticks, tick_ns)};
 	int64_t now[COUNT_MODES];
 
 	cpu_split(member->run_ns > member->run_ns_all ? member->run_ns : member->run_ns_all, own,
@@ -109,7 +109,7 @@ void procfs_apply_stat(struct procfs *procfs, struct member *member, const struc
 	/* The memory is shown by its main thread; when that has ended first, ask another. */
 	member->headless = ended && member->threads > 0;
 	member->virtual_bytes = stat->virtual_bytes;
-	member->rss_bytes = times(stat->rss_pages, procfs->root.page_bytes);
+	member->rss_bytes = procfs_times(stat->rss_pages, procfs->root.page_bytes);
 	member->known = true;
 }
 
