@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/commands.h"
@@ -175,12 +176,10 @@ static int open_server(struct observer *o, struct tally_error *err)
 	return serve_start(&serve, o->listeners, o->listener_count, &o->server, err);
 }
 
-/* The group of the user we become may use the sockets. */
-static int give_sockets(struct observer *o, struct tally_error *err)
+/* The user we become may use the sockets. */
+static int give_sockets(struct observer *o, const struct passwd *user, struct tally_error *err)
 {
-	const struct passwd *user = getpwnam(o->options.user);
-
-	for (size_t i = 0; user && i < o->listener_count; i++)
+	for (size_t i = 0; i < o->listener_count; i++)
 		if (o->listeners[i].path &&
 			chown(o->listeners[i].path, user->pw_uid, user->pw_gid) < 0)
 			return tally_fail(err, -errno, "cannot give %s to user %.60s",
@@ -190,21 +189,32 @@ static int give_sockets(struct observer *o, struct tally_error *err)
 
 /* The folder of the store is made while we may, for the user we become. One that is there stays as
  * it is. */
-static int give_store(struct observer *o, struct tally_error *err)
+static int give_store(struct observer *o, const struct passwd *user, struct tally_error *err)
 {
-	const struct passwd *user = getpwnam(o->options.user);
 	const char *store = store_of(o), *slash = store ? strrchr(store, '/') : NULL;
-	char folder[4096];
 
-	if (!user || !slash || slash == store)
+	if (!slash || slash == store)
 		return 0;
-	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - store), store);
+	CLEANUP_FREE char *folder = strndup(store, (size_t)(slash - store));
+	if (!folder)
+		return tally_fail(err, -ENOMEM, "cannot make the folder of %s", store);
 	if (mkdir(folder, 0700) < 0)
 		return errno == EEXIST ? 0 : tally_fail(err, -errno, "cannot make %s", folder);
 	if (chown(folder, user->pw_uid, user->pw_gid) < 0)
 		return tally_fail(
 			err, -errno, "cannot give %s to user %.60s", folder, o->options.user);
 	return 0;
+}
+
+/* A user that is not there is refused where rights are dropped. */
+static int give_to_user(struct observer *o, struct tally_error *err)
+{
+	const struct passwd *user = o->options.user ? getpwnam(o->options.user) : NULL;
+
+	if (!user)
+		return 0;
+	int r = give_sockets(o, user, err);
+	return r < 0 ? r : give_store(o, user, err);
 }
 
 /* Whatever needs rights comes before they are dropped, and threads come after. */
@@ -216,10 +226,8 @@ static int start(struct observer *o, struct tally_error *err)
 		r = daemon_pidfile(o->options.pidfile, &o->pidfile, err);
 	if (r == 0)
 		r = observe_listen(o, err);
-	if (r == 0 && o->options.user)
-		r = give_sockets(o, err);
-	if (r == 0 && o->options.user)
-		r = give_store(o, err);
+	if (r == 0)
+		r = give_to_user(o, err);
 	if (r == 0)
 		r = open_collector(o, err);
 	if (r == 0)
