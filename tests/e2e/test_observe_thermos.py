@@ -117,6 +117,11 @@ def test_a_list_is_read_page_by_page(world):
     assert world.client.list("nonsense") == {}
 
 
+@pytest.mark.parametrize("offset, rows", [(-2, 2), (1 - 2**63, 3), (2**63 - 1, 0)])
+def test_an_offset_may_be_any_number(world, offset, rows):
+    assert len(world.client.list("all", offset, 10)["tasks"]) == rows
+
+
 def test_a_live_task_is_read_rightly(world):
     task = world.client.task("web-1")
     assert (task["task_id"], task["name"], task["user"], task["state"]) == (
