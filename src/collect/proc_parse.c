@@ -124,7 +124,7 @@ static bool number(struct cursor c, int64_t *ret)
 /* One line of status. RssFile and RssShmem are added up. */
 static bool status_line(struct cursor line, struct proc_status *ret)
 {
-	int64_t part;
+	int64_t part, sum;
 
 	switch (line.at < line.end ? *line.at : 0) {
 	case 'S':
@@ -146,11 +146,12 @@ static bool status_line(struct cursor line, struct proc_status *ret)
 	case 'R':
 		if (!cursor_literal(&line, "RssFile:") && !cursor_literal(&line, "RssShmem:"))
 			return false;
-		if (!kilobytes(line, &part))
+		if (!kilobytes(line, &part) ||
+			__builtin_add_overflow(
+				ret->shared_bytes < 0 ? 0 : ret->shared_bytes, part, &sum))
 			return false;
-		if (ret->shared_bytes < 0)
-			ret->shared_bytes = 0;
-		return !__builtin_add_overflow(ret->shared_bytes, part, &ret->shared_bytes);
+		ret->shared_bytes = sum;
+		return true;
 	case 'v':
 		return cursor_literal(&line, "voluntary_ctxt_switches:") &&
 		       number(line, &ret->voluntary);

@@ -141,6 +141,16 @@ static void status_of_a_zombie_has_no_memory(void **state)
 	assert_false(proc_parse_status("VmRSS:\tmany kB\n", 15, &status));
 }
 
+static void status_that_adds_up_to_too_much_keeps_what_fits(void **state)
+{
+	static const char text[] = "RssFile:\t9007199254740991 kB\nRssShmem:\t1 kB\n"
+				   "RssShmem:\t9007199254740991 kB\n";
+	struct proc_status status;
+
+	assert_true(proc_parse_status(text, strlen(text), &status));
+	assert_int_equal(status.shared_bytes, INT64_MAX - 1023);
+}
+
 static void io_needs_both_lines(void **state)
 {
 	static const char text[] = "rchar: 3980\nwchar: 0\nsyscr: 9\nsyscw: 0\nread_bytes: 4096\n"
@@ -204,6 +214,7 @@ int main(void)
 		cmocka_unit_test(a_stat_with_impossible_numbers_is_none_or_harmless),
 		cmocka_unit_test(status_adds_up_what_is_shared),
 		cmocka_unit_test(status_of_a_zombie_has_no_memory),
+		cmocka_unit_test(status_that_adds_up_to_too_much_keeps_what_fits),
 		cmocka_unit_test(io_needs_both_lines),
 		cmocka_unit_test(schedstat_is_two_numbers_and_more),
 		cmocka_unit_test(pss_is_the_line_of_that_name),
