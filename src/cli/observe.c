@@ -128,7 +128,6 @@ static int open_monitor(struct observer *o, struct tally_error *err)
 		&monitor, TAKE(o->collector), o->collector_reason, &o->monitor, err);
 
 	for (size_t i = 0; r == 0 && i < given->sources.count; i++)
-	for (size_t i = 0; r == 0 && i < given->sources.count; i++)
 		r = tally_monitor_add_source(o->monitor, given->sources.items[i], err);
 	if (r == 0)
 		r = observe_add_rules(o, err);
