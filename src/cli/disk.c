@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/json.h"
+#include "cli/observed.h"
 #include "cli/observe.h"
 #include "cli/shared.h"
 #include "cli/table.h"

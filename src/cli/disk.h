@@ -7,8 +7,6 @@
 #include "cli/options.h"
 #include "monitor/monitor.h"
 
-#define HELP_SOCKET "socket of the observer (default: where `tally observe` has it)"
-
 /**
  * Ask the observer something of a task, again while it is not ready to tell.
  *

@@ -30,12 +30,6 @@
 #include "cli/top_screen.h"
 #include "cli/top_terminal.h"
 
-/*
- * What is watched where there is no observer and nothing was named: the spec of a source, or NULL to
- * say what to do instead.
- */
-static const char *const alone_source = NULL;
-
 struct top_options {
 	struct option_list sources;
 	const char *store, *socket, *sort, *filter, *columns, *collector;
@@ -72,22 +66,13 @@ static const struct option_row options[] = {
 
 /* ---- which feed ---- */
 
-static int refuse_alone(const char *socket, struct tally_error *err)
+/* Without an observer, what there is to see on this machine. */
+static int open_alone(const struct top_options *o, struct top_feed **ret, struct tally_error *err)
 {
-	return tally_refuse(err, -ENOENT,
-		"no observer answers at %s; start one with `tally observe`, read a store with "
-		"--store FILE, or name what to watch, as --source pid:NAME=PID",
-		socket);
-}
+	const char *source = "auto";
+	const struct option_list alone = {.items = &source, .count = 1};
 
-static int open_alone(const struct top_options *o, const char *socket, struct top_feed **ret,
-	struct tally_error *err)
-{
-	const char *source = alone_source;
-	const struct option_list sources = {.items = &source, .count = 1};
-
-	return source ? top_own_open(&sources, o->collector, o->interval_ns, ret, err)
-		      : refuse_alone(socket, err);
+	return top_own_open(&alone, o->collector, o->interval_ns, ret, err);
 }
 
 static int open_feed(const struct top_options *o, struct top_feed **ret, struct tally_error *err)
@@ -103,7 +88,7 @@ static int open_feed(const struct top_options *o, struct top_feed **ret, struct 
 		snprintf(socket, sizeof(socket), "%s", o->socket);
 	int r = top_observer_open(socket, ret, err);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && o->socket == NULL)
-		return open_alone(o, socket, ret, err);
+		return open_alone(o, ret, err);
 	return r;
 }
 

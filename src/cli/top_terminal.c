@@ -166,8 +166,9 @@ int top_terminal_wait(int64_t timeout_ns)
 	struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
 	struct timespec timeout = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
 
-	/* A terminal that is gone is readable, and has nothing: as if it had hung up. */
-	if (ppoll(&fd, 1, &timeout, &terminal.waiting) > 0 && !(fd.revents & POLLIN))
+	/* A terminal that is gone stays readable, and has nothing for ever. */
+	if (ppoll(&fd, 1, &timeout, &terminal.waiting) > 0 &&
+		(fd.revents & (POLLHUP | POLLERR | POLLNVAL)))
 		return SIGHUP;
 	return (int)terminal.ended_by;
 }
