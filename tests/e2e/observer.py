@@ -52,8 +52,9 @@ class Observer:
         self.socket = os.path.join(folder, "tally.sock")
         self.log_path = os.path.join(folder, "log")
         self.url = None
-        # None is what the program does by itself; no source at all has to be asked for.
-        named = [] if sources is None else sources or ["none"]
+        # None is what the program does by itself; no source at all has to be asked for, except of a file.
+        by_itself = sources is None or "--config" in words
+        named = sources or ([] if by_itself else ["none"])
         with open(self.log_path, "w") as log:
             self.process = tally.start(
                 "observe", "--socket", self.socket, *(("--listen", listen) if listen else ()),
