@@ -386,9 +386,9 @@ const struct command command_observe = {
 	.name = "observe",
 	.summary = "Watch tasks all the time, and answer over HTTP",
 	.description =
-		"Keeps a history of what tasks consume, those that --source names or all services\n"
-		"and containers it finds, and answers from it: a page at http://127.0.0.1:1338,\n"
-		"JSON below /api/v1/, Prometheus' /metrics.\n"
+		"Keeps a history of what tasks consume, those that --source names or all the\n"
+		"services and containers it finds, and answers from it: a page at\n"
+		"http://127.0.0.1:1338, JSON below /api/v1/, Prometheus' /metrics.\n"
 		"Ends on SIGTERM; reads its configuration, secrets and certificates again on\n"
 		"SIGHUP.",
 	.options = options,

@@ -105,8 +105,7 @@ static int take_command(struct run *run)
 				"--%s is for a Procfile: name it with --file PROCFILE", others[i]);
 	if (run->line.argument_count == 0)
 		return line_refuse(&run->line, 0,
-			"a command is missing: tally run %s, or tally run -f PROCFILE",
-			command_run.arguments);
+			"a command is missing: tally run COMMAND [ARGUMENT]..., or tally run -f PROCFILE");
 	run->words = run->line.arguments;
 	run->process = base_name(run->words[0]);
 	run->task = run->options.name ? run->options.name : run->process;

@@ -107,7 +107,6 @@ def test_one_of_both_is_enough(tally, tmp_path, sleeper):
 
 
 @pytest.mark.parametrize("words, why", [
-    ([], "--source"),
     (["--source", "nonsense:1"], "nonsense"),
     (["--source", "pid:a=1", "--listen", "nonsense"], "127.0.0.1:1338"),
     (["--source", "pid:a=1", "--listen", "::1:1338"], "[::1]:1338"),

@@ -181,8 +181,8 @@ def test_sizes_from_tiny_to_wide(screen, watched):
         top.wait(lambda seen: all(len(line) <= columns for line in seen.splitlines()),
                  f"{columns} columns")
         top.type("?", "c", "x", "i", "x", "/", "Escape")
-    text = top.wait(lambda seen: re.search(r"^▸ shop", seen, re.M) and "/s" in seen, "the wide table")
-    assert "c columns" in text and "read " in text
+    top.wait(lambda seen: re.search(r"^▸ shop", seen, re.M) and "/s" in seen and
+             "c columns" in seen and "read " in seen, "the wide table")
     top.type("q")
     assert top.status() == 0
 
