@@ -5,11 +5,11 @@ DESTDIR ?=
 MESON_OPTIONS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps deps-test deps-bench build run test bench bench-storm bench-scale fuzz lint fmt \
-	fmt-check install clean
+.PHONY: help deps deps-test deps-bench build run test test-thorough bench bench-storm bench-scale \
+	bench-disk bench-history bench-sources screenshots fuzz lint fmt fmt-check install clean
 
 help: ## Say what the targets do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what building needs (Debian packages)
 	@scripts/deps build
@@ -33,14 +33,30 @@ test: deps-test $(BUILD)/build.ninja ## Build and run every test
 	@ninja -C $(BUILD) --quiet
 	@tests/run --build $(BUILD)
 
+test-thorough: deps-test $(BUILD)/build.ninja ## Kill, fill and damage the store hundreds of times
+	@ninja -C $(BUILD) --quiet tests/unit/test_store_faults
+	@TALLY_THOROUGH=1 $(BUILD)/tests/unit/test_store_faults
+
 bench: build deps-bench ## Compare the cost with its peers at 500 tasks of 10 processes
 	@bench/bench.py --build $(BUILD)
 
 bench-storm: build deps-bench ## Compare the CPU counted in fork storms with the truth
 	@bench/storm.py --build $(BUILD)
 
+bench-disk: build deps-bench ## Compare the cost of disk usage with du, gdu and Python
+	@bench/disk.py --build $(BUILD)
+
 bench-scale: build deps-bench ## Measure how the cost grows
 	@bench/scale.py --build $(BUILD)
+
+screenshots: build deps-test ## Take the pictures of docs/img from the running program
+	@scripts/screenshots $(BUILD)/src/cli/tally
+
+bench-history: build deps-bench ## Measure what remembering costs, beside Prometheus
+	@bench/history.py --build $(BUILD)
+
+bench-sources: build ## Measure what it costs to know which tasks there are
+	@bench/sources.py --build $(BUILD)
 
 fuzz: deps-test ## Run every fuzzer for a minute
 	@tests/run --build $(BUILD) --fuzz-seconds 60 fuzz

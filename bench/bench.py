@@ -46,7 +46,10 @@ def chosen(options):
 def measure_all(options, results, size):
     with loads.Tasks(options.build, options.tasks, options.processes) as load:
         time.sleep(1)
-        for program in chosen(options):
+        programs_chosen = chosen(options)
+        for number, program in enumerate(programs_chosen, 1):
+            machine.progress(f"program {number} of {len(programs_chosen)}: {program.name}, some "
+                             f"{options.rounds + options.warm_up} s")
             others = machine.Others()
             try:
                 measured = program.measure(load, options.build, options.rounds, options.warm_up)

@@ -12,7 +12,14 @@ import time
 
 def say(text):
     """A line of progress: results go to standard output, everything else here."""
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+    clear = "\r\033[K" if sys.stderr.isatty() else ""
+    print(clear + time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+
+
+def progress(text):
+    """What is being done now, on a terminal alone: the next line is written over it."""
+    if sys.stderr.isatty():
+        print(f"\r{text}\033[K", end="\r", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

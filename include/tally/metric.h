@@ -91,7 +91,31 @@ enum tally_aggregate {
 	X(DISK_DELETED, "disk_deleted_bytes", BYTES, GAUGE, TASK, "disk_bytes", "type", "deleted", \
 	  "Disk blocks of files that are unlinked but still held open") \
 	X(DISK_AGE, "disk_age_seconds", NS, GAUGE, TASK, "disk_age_seconds", NULL, NULL, \
-	  "Age of the disk figures")
+	  "Age of the disk figures") \
+	X(MEMORY_CURRENT, "memory_current_bytes", BYTES, GAUGE, TASK, "cgroup_memory_bytes", "type", "current", \
+	  "Memory charged to the cgroup, its page cache included") \
+	X(MEMORY_PEAK, "memory_peak_bytes", BYTES, GAUGE, TASK, "cgroup_memory_bytes", "type", "peak", \
+	  "The most that was ever charged to the cgroup") \
+	X(MEMORY_WORKING_SET, "memory_working_set_bytes", BYTES, GAUGE, TASK, "cgroup_memory_bytes", "type", "working_set", \
+	  "What is charged to the cgroup without the page cache that was not used lately") \
+	X(MEMORY_LIMIT, "memory_limit_bytes", BYTES, GAUGE, TASK, "cgroup_memory_bytes", "type", "limit", \
+	  "What the cgroup may be charged with at most") \
+	X(OOM_KILLS, "oom_kills", COUNT, COUNTER, TASK, "oom_kills", NULL, NULL, \
+	  "Processes of the cgroup that were killed for want of memory") \
+	X(CPU_LIMIT, "cpu_limit_seconds", NS, INFO, TASK, "cpu_limit_seconds", NULL, NULL, \
+	  "CPU time that the cgroup may use in a second: its limit in cores") \
+	X(CPU_THROTTLED, "cpu_throttled_seconds", NS, COUNTER, TASK, "cpu_throttled_seconds", NULL, NULL, \
+	  "Time that the cgroup was held back by its CPU limit, summed over the CPUs") \
+	X(CPU_PRESSURE, "cpu_pressure_seconds", NS, COUNTER, TASK, "pressure_seconds", "resource", "cpu", \
+	  "Time in which some process of the cgroup waited for a CPU") \
+	X(MEMORY_PRESSURE, "memory_pressure_seconds", NS, COUNTER, TASK, "pressure_seconds", "resource", "memory", \
+	  "Time in which some process of the cgroup waited for memory") \
+	X(IO_PRESSURE, "io_pressure_seconds", NS, COUNTER, TASK, "pressure_seconds", "resource", "io", \
+	  "Time in which some process of the cgroup waited for I/O") \
+	X(MEMORY_STALL, "memory_stall_seconds", NS, COUNTER, TASK, "stall_seconds", "resource", "memory", \
+	  "Time in which all busy processes of the cgroup waited for memory") \
+	X(IO_STALL, "io_stall_seconds", NS, COUNTER, TASK, "stall_seconds", "resource", "io", \
+	  "Time in which all busy processes of the cgroup waited for I/O")
 /* clang-format on */
 
 /** Indexes of tally_metrics[] and of the arrays of a sample. */

@@ -23,20 +23,23 @@ extern "C" {
 
 /** Why a value is absent. Append only: the numbers are stored in histories. */
 enum tally_reason {
-	TALLY_REASON_NOT_SAMPLED,  /**< No pass has seen it yet. */
-	TALLY_REASON_PERMISSION,   /**< The kernel refused: another user's process. */
-	TALLY_REASON_KERNEL,	   /**< This kernel does not have the figure. */
-	TALLY_REASON_NOT_ASKED,	   /**< Costly, and not asked for. */
-	TALLY_REASON_BUDGET,	   /**< Costly, asked for, and its budget is spent. */
-	TALLY_REASON_NO_SANDBOX,   /**< The task has no sandbox. */
-	TALLY_REASON_DISK_PENDING, /**< The first walk of the sandbox has not ended. */
-	TALLY_REASON_DISK_FAILED,  /**< The sandbox cannot be read. */
-	TALLY_REASON_ENDED,	   /**< No live pid is left to read it from. */
-	TALLY_REASON_COLLECTOR,	   /**< The collector in use cannot see it. */
-	TALLY_REASON_TASK_ONLY,	   /**< A figure of the task as a whole, not of a process. */
-	TALLY_REASON_LIMIT,	   /**< A limit of Tally's own bites (descriptors, map entries). */
-	TALLY_REASON_NOT_STORED,   /**< The history it comes from did not know this metric. */
-	TALLY_REASON_NOT_SHARED,   /**< The observer does not show it to whoever asks. */
+	TALLY_REASON_NOT_SAMPLED,   /**< No pass has seen it yet. */
+	TALLY_REASON_PERMISSION,    /**< The kernel refused: another user's process. */
+	TALLY_REASON_KERNEL,	    /**< This kernel does not have the figure. */
+	TALLY_REASON_NOT_ASKED,	    /**< Costly, and not asked for. */
+	TALLY_REASON_BUDGET,	    /**< Costly, asked for, and its budget is spent. */
+	TALLY_REASON_NO_SANDBOX,    /**< The task has no sandbox. */
+	TALLY_REASON_DISK_PENDING,  /**< The first walk of the sandbox has not ended. */
+	TALLY_REASON_DISK_FAILED,   /**< The sandbox cannot be read. */
+	TALLY_REASON_ENDED,	    /**< No live pid is left to read it from. */
+	TALLY_REASON_COLLECTOR,	    /**< The collector in use cannot see it. */
+	TALLY_REASON_TASK_ONLY,	    /**< A figure of the task as a whole, not of a process. */
+	TALLY_REASON_LIMIT,	    /**< A limit of Tally's own bites (descriptors, map entries). */
+	TALLY_REASON_NOT_STORED,    /**< The history it comes from did not know this metric. */
+	TALLY_REASON_NOT_SHARED,    /**< The observer does not show it to whoever asks. */
+	TALLY_REASON_NO_CGROUP,	    /**< The task is not a cgroup. */
+	TALLY_REASON_NO_CONTROLLER, /**< The task's cgroup is without the controller that tells. */
+	TALLY_REASON_NO_LIMIT,	    /**< None is set. */
 	TALLY_REASON_COUNT
 };
 
@@ -93,7 +96,8 @@ void tally_sample_clear(struct tally_sample *sample, enum tally_reason reason);
 void tally_sample_add(struct tally_sample *sum, const struct tally_sample *part);
 
 /**
- * Begin a sum: nothing added yet. Task-only metrics are absent, TALLY_REASON_NO_SANDBOX.
+ * Begin a sum: nothing added yet. Task-only metrics are absent: those of the disk for
+ * TALLY_REASON_NO_SANDBOX, those of the cgroup for TALLY_REASON_NO_CGROUP.
  */
 void tally_sample_start(struct tally_sample *sum, int64_t wall_ns, int64_t boot_ns);
 

@@ -57,9 +57,12 @@ void daemon_log(void *context, enum tally_log_level level, const char *line);
  */
 int daemon_drop_rights(const char *user, struct tally_error *err);
 
+/* ---- daemon_confine.c ---- */
+
 /**
- * Forbid all threads what an observer never does: start programs, signal others, trace, mount, load
- * modules, change users. A call that is forbidden fails with EPERM.
+ * Allow all threads the system calls that an observer makes, and no others: it starts no programs,
+ * signals and traces nobody, mounts nothing, changes no user. A call that is not allowed fails with
+ * EPERM, and the kernel's audit log tells of it.
  *
  * @return  0, or -ENOTSUP: this kernel has no such filter.
  */

@@ -6,8 +6,8 @@
 #include <unistd.h>
 #include "base/attr.h"
 #include "base/fail.h"
+#include "base/holder.h"
 #include "cli/daemon.h"
-#include "serve/holder.h"
 
 int daemon_pidfile(const char *path, int *ret_fd, struct tally_error *err)
 {

@@ -3,8 +3,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <seccomp.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -77,95 +75,4 @@ int daemon_drop_rights(const char *user, struct tally_error *err)
 		return tally_fail(err, r, "cannot give up capabilities");
 	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
 	return 0;
-}
-
-/* By name: what a machine's kernel or C library does not know is none of its dangers. */
-static const char *const forbidden[] = {
-	"execve",
-	"execveat",
-	"fork",
-	"vfork",
-	"kill",
-	"tkill",
-	"rt_sigqueueinfo",
-	"rt_tgsigqueueinfo",
-	"pidfd_send_signal",
-	"ptrace",
-	"process_vm_writev",
-	"process_vm_readv",
-	"mount",
-	"umount2",
-	"move_mount",
-	"open_tree",
-	"fsopen",
-	"fsmount",
-	"pivot_root",
-	"chroot",
-	"swapon",
-	"swapoff",
-	"reboot",
-	"kexec_load",
-	"kexec_file_load",
-	"init_module",
-	"finit_module",
-	"delete_module",
-	"setuid",
-	"setgid",
-	"setreuid",
-	"setregid",
-	"setresuid",
-	"setresgid",
-	"setgroups",
-	"setns",
-	"unshare",
-	"add_key",
-	"request_key",
-	"keyctl",
-	"settimeofday",
-	"clock_settime",
-	"adjtimex",
-	"clock_adjtime",
-	"sethostname",
-	"setdomainname",
-	"acct",
-	"quotactl",
-	"userfaultfd",
-	"io_uring_setup",
-	"setpriority",
-	"sched_setscheduler",
-	"sched_setaffinity",
-	"chown",
-	"lchown",
-	"fchownat",
-	"mknod",
-	"mknodat",
-	"linkat",
-	"symlinkat",
-};
-
-static int fill_filter(scmp_filter_ctx filter)
-{
-	int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(forbidden); i++) {
-		int number = seccomp_syscall_resolve_name(forbidden[i]);
-
-		if (number >= 0)
-			r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
-	}
-	return r;
-}
-
-int daemon_confine(struct tally_error *err)
-{
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-	int r = filter ? fill_filter(filter) : -ENOMEM;
-
-	if (r == 0)
-		r = seccomp_load(filter);
-	if (filter)
-		seccomp_release(filter);
-	return r < 0 ? tally_fail(err, -ENOTSUP, "cannot install the filter of system calls (%s)",
-			       strerror(-r))
-		     : 0;
 }

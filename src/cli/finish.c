@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include "base/clock.h"
+#include "cli/progress.h"
 #include "cli/run.h"
 #include "monitor/monitor.h"
 
@@ -28,11 +29,17 @@ static bool disk_is_fresh(const struct run *run)
 static void look_at_disk(struct run *run)
 {
 	int64_t until_ns = clock_boot_ns() + DISK_PATIENCE_NS;
+	struct progress progress;
 
 	if (!run->sandbox || monitor_refresh_disk(run->monitor, run->task) < 0)
 		return;
-	while (!disk_is_fresh(run) && clock_boot_ns() < until_ns)
+	progress_begin(&progress, STDERR_FILENO);
+	progress.wanted &= !run->options.quiet;
+	while (!disk_is_fresh(run) && clock_boot_ns() < until_ns) {
 		poll(NULL, 0, DISK_ASK_MS);
+		progress_tell(&progress, -1, "looking at the sandbox %.100s", run->sandbox);
+	}
+	progress_end(&progress);
 }
 
 void finish(struct run *run)

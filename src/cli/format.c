@@ -105,6 +105,9 @@ static const char *const reasons[TALLY_REASON_COUNT] = {
 	[TALLY_REASON_LIMIT] = "limit reached",
 	[TALLY_REASON_NOT_STORED] = "not in this history",
 	[TALLY_REASON_NOT_SHARED] = "not shown to others",
+	[TALLY_REASON_NO_CGROUP] = "no cgroup",
+	[TALLY_REASON_NO_CONTROLLER] = "no controller",
+	[TALLY_REASON_NO_LIMIT] = "no limit",
 };
 
 const char *format_reason(enum tally_reason reason)

@@ -90,7 +90,7 @@ int help_program(FILE *out)
 	      "Commands:\n",
 		out);
 	for (size_t i = 0; commands[i]; i++)
-		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n`tally COMMAND --help` tells more of each, `tally --version` the version.\n"
 	      "Durations are numbers with ms, s, m, h or d, as 250ms; without a unit, seconds.\n"
 	      "Colours are left out where NO_COLOR is set.\n",

@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `tally history`: what a task consumed in the past, from a store. */
+/* `tally history`: what a task consumed in the past. */
 #include "cli/history.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include "base/clock.h"
+#include "base/attr.h"
 #include "base/fail.h"
 #include "base/parse.h"
 #include "cli/commands.h"
 #include "cli/nearest.h"
-#include "cli/shared.h"
+#include "cli/observed.h"
 #include "cli/stored.h"
 #include "cli/table.h"
 
-/* How far before the range a sample may be that its first rates are derived from. */
-#define BEFORE_NS (300 * NS_PER_S)
-
 struct history_command {
-	const char *store, *metrics, *step;
+	const char *store, *socket, *metrics, *step;
 	int64_t since_ns, until_ns;
 	bool rate, json, csv;
-	/* Worked out of them: */
-	uint64_t wanted;
-	int64_t step_ns;
 };
 
 #define AT(member) offsetof(struct history_command, member)
@@ -39,25 +34,20 @@ static const struct option_row options[] = {
 	{"rate", 'r', OPTION_FLAG, NULL, AT(rate), "counters as rates, per second"},
 	{"json", 'j', OPTION_FLAG, NULL, AT(json), "write JSON instead of a table"},
 	{"csv", 0, OPTION_FLAG, NULL, AT(csv), "write CSV instead of a table"},
-	{"store", 0, OPTION_FILE, "FILE", AT(store), HELP_STORED},
+	{"store", 0, OPTION_FILE, "FILE", AT(store),
+		"store to read, instead of asking the observer (default: where none answers, its own)"},
+	{"socket", 0, OPTION_FILE, "PATH", AT(socket), HELP_SOCKET},
 	{.name = NULL},
 };
 
 static const char *const derived[] = {"cpu_rate", "cpu_seconds"};
 
-static int find_key(const char *key, uint64_t *ret)
+static bool is_key(const char *key)
 {
-	int metric = tally_metric_find(key);
-
-	if (strcmp(key, derived[0]) == 0)
-		*ret |= ROWS_CPU_RATE;
-	else if (strcmp(key, derived[1]) == 0)
-		*ret |= ROWS_CPU_SECONDS;
-	else if (metric >= 0)
-		*ret |= TALLY_BIT(metric);
-	else
-		return -ENOENT;
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(derived); i++)
+		if (strcmp(key, derived[i]) == 0)
+			return true;
+	return tally_metric_find(key) >= 0;
 }
 
 static int refuse_key(const struct command_line *line, const char *key)
@@ -75,33 +65,39 @@ static int refuse_key(const struct command_line *line, const char *key)
 		line, "metrics", "there is no metric '%s'; `man tally` lists those there are", key);
 }
 
-static int check_metrics(struct history_command *o, const struct command_line *line)
+static int check_metrics(const struct history_command *o, const struct command_line *line)
 {
 	char key[64];
+	size_t named = 0;
 
 	if (!o->metrics)
 		return OPTIONS_GO;
 	for (const char *at = o->metrics; *at;) {
 		size_t length = strcspn(at, ",");
 
-		snprintf(key, sizeof(key), "%.*s", (int)length, at);
-		if (length > 0 && find_key(key, &o->wanted) < 0)
+		snprintf(key, sizeof(key), "%.*s", (int)(length < 63 ? length : 63), at);
+		if (length > 0 && !is_key(key))
 			return refuse_key(line, key);
+		named += length > 0;
 		at += length + (at[length] == ',');
 	}
-	return o->wanted ? OPTIONS_GO
-			 : line_refuse_option(line, "metrics",
-				   "it names no metric; give keys, as rss_bytes,pids");
+	return named ? OPTIONS_GO
+		     : line_refuse_option(
+			       line, "metrics", "it names no metric; give keys, as rss_bytes,pids");
 }
 
 static int check(struct history_command *o, const struct command_line *line)
 {
 	struct tally_error err;
+	int64_t step_ns;
 
 	if (o->json && o->csv)
 		return line_refuse_option(line, "csv", "give --json or --csv, not both");
+	if (o->store && o->socket)
+		return line_refuse_option(line, "socket",
+			"give --store to read a file or --socket to ask an observer, not both");
 	if (o->step && strcmp(o->step, "0") != 0 && strcmp(o->step, "0s") != 0 &&
-		parse_duration(o->step, &o->step_ns, &err) < 0)
+		parse_duration(o->step, &step_ns, &err) < 0)
 		return line_refuse_option(line, "step", "--step: %s", err.message);
 	if (!options_given(line, "until"))
 		o->until_ns = INT64_MAX;
@@ -113,67 +109,12 @@ static int check(struct history_command *o, const struct command_line *line)
 	return check_metrics(o, line);
 }
 
-static int fail_reading(int r, const struct history_rows *rows, struct tally_error *err)
-{
-	if (r == 0)
-		r = rows->code;
-	if (r == -EFBIG)
-		return tally_refuse(err, r,
-			"that would be more than %d rows; give it a longer --step, or a shorter "
-			"time with --since and --until",
-			HISTORY_ROWS_MAX);
-	return r < 0 ? tally_fail(err, r, "cannot read the history") : 0;
-}
-
-static int fail_empty(const struct history_answer *answer, const struct history_extent *extent,
-	struct tally_error *err)
-{
-	char first[32], last[32];
-
-	return tally_refuse(err, -ENODATA,
-		"there is no sample of %s%s%s in that time; those there are reach from %s to %s",
-		answer->task, answer->process ? "/" : "", answer->process ? answer->process : "",
-		stored_time(first, extent->first_ns, false),
-		stored_time(last, extent->last_ns, false));
-}
-
-static int64_t reach_back(int64_t since_ns, int64_t step_ns)
-{
-	int64_t before_ns = 2 * step_ns > BEFORE_NS ? 2 * step_ns : BEFORE_NS;
-
-	return since_ns < INT64_MIN + before_ns ? INT64_MIN : since_ns - before_ns;
-}
-
-static int read_rows(const struct history_command *o, struct stored *stored,
-	struct history_task *task, struct history_answer *answer, struct tally_error *err)
-{
-	struct history_rows *rows = &answer->rows;
-	struct history_extent extent;
-	uint64_t lost = 0;
-	int r = history_extent(stored->history, task, answer->process, &extent);
-
-	if (r < 0)
-		return tally_refuse(err, r, "store %s has no sample of %s", stored->path,
-			answer->process ? answer->process : answer->task);
-	rows->since_ns = o->since_ns;
-	rows->step_ns = o->step ? o->step_ns : history_rows_step(&extent, o->since_ns, o->until_ns);
-	r = history_points(stored->history, task, answer->process,
-		reach_back(o->since_ns, rows->step_ns), o->until_ns, history_rows_add, rows, &lost);
-	if (lost > 0)
-		fprintf(stderr,
-			"tally: %llu stretches of samples are damaged and left out; "
-			"`tally store check` tells which\n",
-			(unsigned long long)lost);
-	r = fail_reading(r, rows, err);
-	return r == 0 && rows->count == 0 ? fail_empty(answer, &extent, err) : r;
-}
-
-static int write_answer(const struct history_command *o, const struct history_answer *answer,
-	struct tally_error *err)
+static int write_answer(
+	const struct history_command *o, const json_t *answer, struct tally_error *err)
 {
 	int r = o->json	 ? history_write_json(answer)
 		: o->csv ? history_write_csv(answer)
-			 : history_write_table(answer);
+			 : history_write_table(answer, o->metrics, o->rate);
 
 	if (r == -E2BIG)
 		return tally_refuse(err, r,
@@ -184,21 +125,24 @@ static int write_answer(const struct history_command *o, const struct history_an
 
 static int show_history(const struct history_command *o, struct command_line *line)
 {
-	struct history_answer answer = {
-		.task = line->arguments[0], .metrics = o->wanted, .rate = o->rate};
-	struct history_task *task;
+	bool usual = !o->metrics && !o->json && !o->csv;
+	struct history_question question = {
+		.store = o->store,
+		.socket = o->socket,
+		.word = line->arguments[0],
+		.since_ns = o->since_ns,
+		.until_ns = o->until_ns,
+		.step = o->step,
+		.metrics = usual ? HISTORY_USUAL : o->metrics,
+		.rate = usual || o->rate,
+	};
 	struct tally_error err;
-	struct stored stored;
-	int r = stored_open(o->store, &stored, &err);
+	json_t *answer = NULL;
+	int r = history_ask(&question, &answer, &err);
 
 	if (r == 0)
-		r = stored_find(&stored, line->arguments[0], &task, &answer.process, &err);
-	if (r == 0)
-		r = read_rows(o, &stored, task, &answer, &err);
-	if (r == 0)
-		r = write_answer(o, &answer, &err);
-	history_rows_done(&answer.rows);
-	stored_close(&stored);
+		r = write_answer(o, answer, &err);
+	json_decref(answer);
 	return r < 0 ? line_fail(line, "%s", err.message) : 0;
 }
 
@@ -221,8 +165,9 @@ const struct command command_history = {
 	.arguments = "TASK[/PROCESS]",
 	.summary = "Show what a task consumed in the past",
 	.description =
-		"Reads a store, whether an observer writes it or not. Of each step it tells the\n"
-		"rates of counters, and the average and the maximum of what goes up and down.",
+		"Asks the observer when there is one, and reads its store otherwise. Of each\n"
+		"step it tells the rates of counters, and the average and the maximum of what\n"
+		"goes up and down.",
 	.options = options,
 	.least = 1,
 	.most = 1,

@@ -60,7 +60,11 @@ static void PRINTF_LIKE(2, 0) say(const struct command_line *line, const char *f
 
 	vsnprintf(text, sizeof(text), format, args);
 	text_show(shown, sizeof(shown), text);
-	fprintf(stderr, "tally %s: %s\n", line->command->name, shown);
+	if (line->silent)
+		snprintf(line->silent->message, sizeof(line->silent->message), "%.*s",
+			(int)sizeof(line->silent->message) - 1, shown);
+	else
+		fprintf(stderr, "tally %s: %s\n", line->command->name, shown);
 }
 
 int line_refuse(const struct command_line *line, int index, const char *format, ...)
@@ -70,9 +74,22 @@ int line_refuse(const struct command_line *line, int index, const char *format, 
 	va_start(args, format);
 	say(line, format, args);
 	va_end(args);
-	if (index > 0)
+	if (index > 0 && !line->silent)
 		point_at(line, index);
 	return EXIT_USAGE;
+}
+
+/* What came from the file is said with its place there, and there is nothing to point at. */
+static void PRINTF_LIKE(3, 0)
+	say_in_file(const struct command_line *line, int number, const char *format, va_list args)
+{
+	struct command_line plain = *line;
+	char text[1024];
+
+	vsnprintf(text, sizeof(text), format, args);
+	plain.file = NULL;
+	line_fail(&plain, "%s:%d: %s: %s", line->file, line->lines[number],
+		line->command->options[number].name, text);
 }
 
 int line_refuse_option(const struct command_line *line, const char *name, const char *format, ...)
@@ -80,13 +97,16 @@ int line_refuse_option(const struct command_line *line, const char *name, const 
 	int number = 0;
 	va_list args;
 
-	va_start(args, format);
-	say(line, format, args);
-	va_end(args);
 	while (line->command->options[number].name &&
 		strcmp(line->command->options[number].name, name) != 0)
 		number++;
-	if (line->where[number] > 0)
+	va_start(args, format);
+	if (line->lines[number] > 0)
+		say_in_file(line, number, format, args);
+	else
+		say(line, format, args);
+	va_end(args);
+	if (line->where[number] > 0 && !line->silent)
 		point_at(line, line->where[number]);
 	return EXIT_USAGE;
 }

@@ -11,17 +11,27 @@
  *       supervise.c  signals, the time limit, and waiting for the end
  *       finish.c     the last samples
  *       limit.c      ends what runs longer than it may
+ *       procfile.c   the processes of a Procfile, until they run; procfile_life.c until they have ended
+ *       prefix.c     their output, line by line
  *       live.c       the line at the foot of the terminal
  *       record.c     the samples: peaks, and the rows of --csv (csv.c)
  *       report.c     what it says at the end; report_json.c for --json
+ *     top.c          `tally top`: its own files, top_*.c, are listed there
  *     show.c         `tally show`: the tasks there are
  *       show_table.c as tables; tasks_json.c as JSON
+ *     disk.c         `tally disk`: the heaviest directories
+ *       disk_deleted.c `tally show --deleted`
  *     observe.c      `tally observe`: the daemon; what it serves is in src/serve
+ *       observe_config.c its configuration file, also again; config.c reads it, config_where.c
+ *                    says where it is wrong
  *       observe_check.c what its options mean, and its sockets
  *       daemon_*.c   its supervisor, its log, its rights, its pid file
+ *     config_check.c `tally config`: whether the observer would take a file
  *     status.c       `tally status`: asks the observer how it is
  *     doctor.c       `tally doctor`: the table of checks, and how it is shown
  *       checks.c     the checks
+ *     completion.c   `tally completion`: what shells complete; one file for each shell
+ *     progress.c     how far long work is
  *     output.c       files that are written whole or not at all
  *     format.c       figures as people read them
  *     table.c        text in columns; json.c for JSON

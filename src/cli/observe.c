@@ -22,8 +22,10 @@
 #define AT(member) offsetof(struct observe_options, member)
 
 static const struct option_row options[] = {
+	{"config", 0, OPTION_FILE, "FILE", AT(config),
+		"YAML file of these options, and of rules that name tasks; the command line wins"},
 	{"source", 0, OPTION_LIST, "SPEC", AT(sources),
-		"where tasks come from, as thermos:DIR, pid:web=812 or pid:shop/web=812; may be given again"},
+		"where tasks come from, as cgroup:PATH, thermos:DIR, pid:web=812 or none (default: auto); may be given again"},
 	{"listen", 'l', OPTION_LIST, "ADDRESS", AT(listen),
 		"where to answer HTTP: ADDRESS:PORT, a port, or none (default: 127.0.0.1:1338); may be given again"},
 	{"socket", 0, OPTION_FILE, "PATH", AT(socket),
@@ -44,6 +46,18 @@ static const struct option_row options[] = {
 		"most series of tasks in /metrics; the rest is summed as _other (default: 50000)"},
 	{"share", 0, OPTION_LIST, "USER", AT(share),
 		"show this user, or all, the figures that /proc shows to the owner of a process alone (I/O, descriptors, PSS, disk); root, ourselves and whoever has the token see them anyway"},
+	{"remote-write", 0, OPTION_STRING, "URL", AT(remote),
+		"push what /metrics shows to Prometheus, as http://127.0.0.1:9090/api/v1/write; what it cannot take waits beside the store"},
+	{"remote-write-interval", 0, OPTION_DURATION, "TIME", AT(remote_interval_ns),
+		"between two instants pushed (default: 15s)"},
+	{"remote-write-label", 0, OPTION_LIST, "LABEL", AT(remote_labels),
+		"a label NAME=VALUE of every series pushed, besides job=tally and instance=HOSTNAME; may be given again"},
+	{"remote-write-queue", 0, OPTION_SIZE, "SIZE", AT(remote_queue_bytes),
+		"limit of what waits to be pushed; the oldest goes first (default: 64M)"},
+	{"remote-write-token-file", 0, OPTION_FILE, "FILE", AT(remote_token_file),
+		"file whose first secret the receiver wants: Authorization: Bearer TOKEN"},
+	{"remote-write-ca", 0, OPTION_FILE, "FILE", AT(remote_ca),
+		"certificates that the receiver's may be signed by, PEM (default: the system's)"},
 	{"token-file", 0, OPTION_FILE, "FILE", AT(token_file),
 		"secrets, one per line, one of which every TCP client must have: Authorization: Bearer TOKEN"},
 	{"tls-cert", 0, OPTION_FILE, "FILE", AT(tls_cert),
@@ -60,7 +74,7 @@ static const struct option_row options[] = {
 	{"log-format", 0, OPTION_STRING, "FORMAT", AT(log_format),
 		"text, journal or json (default: journal where standard error is the journal's, else text)"},
 	{"no-seccomp", 0, OPTION_FLAG, NULL, AT(no_seccomp),
-		"do without the filter that forbids us to start programs, signal or trace"},
+		"do without the filter that allows us the system calls of observing alone"},
 	{.name = NULL},
 };
 
@@ -115,7 +129,31 @@ static int open_monitor(struct observer *o, struct tally_error *err)
 
 	for (size_t i = 0; r == 0 && i < given->sources.count; i++)
 		r = tally_monitor_add_source(o->monitor, given->sources.items[i], err);
+	if (r == 0)
+		r = observe_add_rules(o, err);
 	return r == 0 ? tally_monitor_start(o->monitor, err) : r;
+}
+
+static int open_remote(struct observer *o, struct tally_error *err)
+{
+	const char *store = store_of(o);
+	const struct remote_options remote = {
+		.monitor = o->monitor,
+		.log = &o->log,
+		.url = o->options.remote,
+		.token_path = o->options.remote_token_file,
+		.ca_path = o->options.remote_ca,
+		.labels = o->options.remote_labels.items,
+		.label_count = o->options.remote_labels.count,
+		.queue_path = store ? (o->remote_queue = remote_queue_path(store)) : NULL,
+		.queue_bytes = o->options.remote_queue_bytes,
+		.interval_ns = o->options.remote_interval_ns,
+		.series_limit = o->series_limit,
+	};
+
+	if (store && !o->remote_queue)
+		return tally_fail(err, -ENOMEM, "cannot start remote write");
+	return remote_start(&remote, &o->remote, err);
 }
 
 static int open_server(struct observer *o, struct tally_error *err)
@@ -123,6 +161,7 @@ static int open_server(struct observer *o, struct tally_error *err)
 	const struct serve_options serve = {
 		.monitor = o->monitor,
 		.log = &o->log,
+		.remote = o->remote,
 		.secrets_path = o->options.token_file,
 		.cert_path = o->options.tls_cert,
 		.key_path = o->options.tls_key,
@@ -194,6 +233,8 @@ static int start(struct observer *o, struct tally_error *err)
 		r = daemon_drop_rights(o->options.user, err);
 	if (r == 0)
 		r = open_monitor(o, err);
+	if (r == 0 && o->options.remote)
+		r = open_remote(o, err);
 	if (r == 0)
 		r = open_server(o, err);
 	return r;
@@ -214,16 +255,21 @@ static void say_where(struct observer *o)
 					      : "http://",
 			listeners[i].name);
 	tally_monitor_status(o->monitor, &status);
-	log_say(&o->log, TALLY_LOG_INFO, "observing with %s every %.3g s; answers at %s",
-		status.collector, (double)status.interval_ns / 1e9, places);
+	log_say(&o->log, TALLY_LOG_INFO, "observing with %s every %.3g s%s; answers at %s",
+		status.collector, (double)status.interval_ns / 1e9,
+		o->confined ? ", confined by a filter of system calls" : "", places);
 }
 
 static void confine(struct observer *o)
 {
 	struct tally_error err;
 
-	if (!o->options.no_seccomp && daemon_confine(&err) < 0)
+	if (o->options.no_seccomp)
+		return;
+	if (daemon_confine(&err) < 0)
 		log_say(&o->log, TALLY_LOG_WARN, "%s; going on without", err.message);
+	else
+		o->confined = true;
 }
 
 /* ---- while it runs ---- */
@@ -233,7 +279,12 @@ static void reload(struct observer *o)
 	struct tally_error err;
 
 	daemon_notify("RELOADING=1");
-	if (serve_reload(o->server, &err) < 0)
+	int r = observe_reload(o, &err);
+	if (r == 0)
+		r = serve_reload(o->server, &err);
+	if (r == 0 && o->remote)
+		r = remote_reload(o->remote, &err);
+	if (r < 0)
 		log_say(&o->log, TALLY_LOG_ERROR, "cannot reload: %s; what was in use stays in use",
 			err.message);
 	else
@@ -285,6 +336,7 @@ static void end(struct observer *o)
 	for (size_t i = 0; !o->server && i < o->listener_count; i++)
 		listener_close(&o->listeners[i]);
 	serve_stop(o->server);
+	remote_stop(o->remote);
 	tally_monitor_free(o->monitor);
 	collector_close(o->collector);
 	if (o->pidfile >= 0) {
@@ -293,8 +345,9 @@ static void end(struct observer *o)
 	}
 	if (o->signals >= 0)
 		close(o->signals);
-	free(o->hosts);
-	free(o->share);
+	free(o->remote_queue);
+	observe_forget_reload(o);
+	observe_done_config(o);
 }
 
 static int observe(struct observer *o)
@@ -320,11 +373,12 @@ static int run_observe(int argc, char **argv)
 	int status = options_parse(&command_observe, argc, argv, &o.options, &o.line);
 
 	if (status == OPTIONS_GO)
+		status = observe_take_config(&o);
+	if (status == OPTIONS_GO)
 		status = observe_check(&o);
 	if (status == OPTIONS_GO)
 		status = observe(&o);
 	end(&o);
-	options_done(&command_observe, &o.options);
 	return status;
 }
 
@@ -332,9 +386,11 @@ const struct command command_observe = {
 	.name = "observe",
 	.summary = "Watch tasks all the time, and answer over HTTP",
 	.description =
-		"Keeps a history of what the tasks that --source names consume, and answers from\n"
-		"it: a page at http://127.0.0.1:1338, JSON below /api/v1/, Prometheus' /metrics.\n"
-		"Ends on SIGTERM; reads secrets and certificates again on SIGHUP.",
+		"Keeps a history of what tasks consume, those that --source names or all the\n"
+		"services and containers it finds, and answers from it: a page at\n"
+		"http://127.0.0.1:1338, JSON below /api/v1/, Prometheus' /metrics.\n"
+		"Ends on SIGTERM; reads its configuration, secrets and certificates again on\n"
+		"SIGHUP.",
 	.options = options,
 	.run = run_observe,
 };

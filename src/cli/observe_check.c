@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/attr.h"
 #include "base/fail.h"
 #include "base/parse.h"
 #include "cli/daemon.h"
@@ -118,20 +119,47 @@ static int take_share(struct observer *o)
 	return OPTIONS_GO;
 }
 
+static int check_remote(struct observer *o)
+{
+	const struct observe_options *options = &o->options;
+	const struct option_list *labels = &options->remote_labels;
+	struct tally_error err;
+
+	if (!options->remote) {
+		static const char *const names[] = {"remote-write-interval", "remote-write-label",
+			"remote-write-queue", "remote-write-token-file", "remote-write-ca"};
+
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			if (options_given(&o->line, names[i]))
+				return line_refuse_option(&o->line, names[i],
+					"it goes with --remote-write URL, which is not given");
+		return OPTIONS_GO;
+	}
+	if (remote_check_url(options->remote, &err) < 0)
+		return line_refuse_option(&o->line, "remote-write", "%s", err.message);
+	for (size_t i = 0; i < labels->count; i++)
+		if (remote_check_label(labels->items[i], &err) < 0)
+			return line_refuse_option(
+				&o->line, "remote-write-label", "%s", err.message);
+	if (options->remote_queue_bytes && options->remote_queue_bytes < REMOTE_QUEUE_BYTES_MIN)
+		return line_refuse_option(
+			&o->line, "remote-write-queue", "it is a size of 1M or more");
+	return OPTIONS_GO;
+}
+
 int observe_check(struct observer *o)
 {
 	int status = OPTIONS_GO;
 
-	if (o->options.sources.count == 0)
-		status = line_refuse(&o->line, 0,
-			"it needs to be told what to observe: name processes with --source pid:NAME=PID");
-	if (status == OPTIONS_GO && daemon_log_format(o->options.log_format) < 0)
+	if (daemon_log_format(o->options.log_format) < 0)
 		status = line_refuse_option(
 			&o->line, "log-format", "the formats are text, journal and json");
 	if (status == OPTIONS_GO)
 		status = check_listen(o);
 	if (status == OPTIONS_GO)
 		status = check_tls(o);
+	if (status == OPTIONS_GO)
+		status = check_remote(o);
 	if (status == OPTIONS_GO)
 		status = take_series(o);
 	if (status == OPTIONS_GO)

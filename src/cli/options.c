@@ -45,7 +45,12 @@ static int find_option(const struct command *command, const char *name, size_t l
 	return -1;
 }
 
-static const char *nearest_option(const struct command *command, const char *name)
+int options_find(const struct command *command, const char *name, const struct option_row **ret)
+{
+	return find_option(command, name, strlen(name), 0, ret);
+}
+
+const char *options_nearest(const struct command *command, const char *name)
 {
 	const struct option_row *tables[] = {command->options, options_common};
 	struct nearest nearest = {0};
@@ -56,7 +61,7 @@ static const char *nearest_option(const struct command *command, const char *nam
 	return nearest.word;
 }
 
-static int append(struct option_list *list, const char *item)
+int option_list_add(struct option_list *list, const char *item)
 {
 	const char **items = reallocarray(list->items, list->count + 1, sizeof(const char *));
 
@@ -67,7 +72,7 @@ static int append(struct option_list *list, const char *item)
 	return 0;
 }
 
-static int store(
+int options_store(
 	const struct option_row *row, void *values, const char *text, struct tally_error *err)
 {
 	void *value = (char *)values + row->offset;
@@ -83,7 +88,7 @@ static int store(
 	case OPTION_TIME:
 		return parse_time(text, clock_wall_ns(), value, err);
 	case OPTION_LIST:
-		return append(value, text);
+		return option_list_add(value, text);
 	default:
 		*(const char **)value = text;
 		return 0;
@@ -101,7 +106,7 @@ static int take(
 		walk->help = true;
 	else if (row == &options_common[COMMON_VERSION])
 		walk->version = true;
-	else if (store(row, walk->values, text, &err) < 0)
+	else if (options_store(row, walk->values, text, &err) < 0)
 		return line_refuse(walk->line, index, "--%s: %s", row->name, err.message);
 	return OPTIONS_GO;
 }
@@ -112,7 +117,7 @@ static int refuse_unknown(struct walk *walk, const char *name)
 	size_t length = strcspn(name, "=");
 
 	snprintf(plain, sizeof(plain), "%.*s", (int)length, name);
-	const char *nearest = nearest_option(walk->line->command, plain);
+	const char *nearest = options_nearest(walk->line->command, plain);
 	if (nearest)
 		return line_refuse(walk->line, walk->at,
 			"there is no option --%s; did you mean --%s?", plain, nearest);
@@ -239,5 +244,5 @@ bool options_given(const struct command_line *line, const char *name)
 	const struct option_row *row;
 	int number = find_option(line->command, name, strlen(name), 0, &row);
 
-	return number >= 0 && line->where[number] > 0;
+	return number >= 0 && (line->where[number] > 0 || line->lines[number] > 0);
 }

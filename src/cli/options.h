@@ -39,6 +39,9 @@ struct option_list {
 	size_t count;
 };
 
+/** Add one, which must stay. @return 0, -ENOMEM */
+int option_list_add(struct option_list *list, const char *item);
+
 /** One option. */
 struct option_row {
 	const char *name; /**< Long name, without the dashes; NULL ends a table. */
@@ -50,7 +53,7 @@ struct option_row {
 };
 
 /** Most options of one command, --help and --version included. */
-#define OPTION_ROWS_MAX 32
+#define OPTION_ROWS_MAX 48
 
 /** Most arguments of a command that does not run others. */
 #define ARGUMENTS_MAX 4
@@ -73,7 +76,10 @@ extern const struct command *const commands[];
 /** The options that every command has; --help and --version. */
 extern const struct option_row options_common[];
 
-/** A command line taken apart. */
+/**
+ * A command line taken apart. Options may also come from a configuration file (config.h): what is
+ * wrong with those is said with their line in it.
+ */
 struct command_line {
 	const struct command *command;
 	int argc;
@@ -82,6 +88,9 @@ struct command_line {
 	char **arguments; /**< NULL-terminated. */
 	int argument_count;
 	int where[OPTION_ROWS_MAX]; /**< Index in argv of an option's last value; 0: not given. */
+	const char *file;	    /**< The configuration file, or NULL. */
+	int lines[OPTION_ROWS_MAX]; /**< Line in it; 0: not in it, or given on the command line. */
+	struct tally_error *silent; /**< Takes what would be said; NULL: standard error. */
 };
 
 /** options_parse() has done all that was asked, successfully, or the command may go on. */
@@ -100,7 +109,22 @@ int options_parse(const struct command *command, int argc, char **argv, void *va
 /** Free what lists hold. */
 void options_done(const struct command *command, void *values);
 
-/** Whether an option was given. */
+/**
+ * Find an option of the command by its name.
+ *
+ * @ret     Its row.
+ * @return  Its number in where[] and lines[], or -1.
+ */
+int options_find(const struct command *command, const char *name, const struct option_row **ret);
+
+/** Name of an option that is most like a word, or NULL. */
+const char *options_nearest(const struct command *command, const char *word);
+
+/** Store a value as an option's; a flag takes none. @return 0, -EINVAL, -ENOMEM. */
+int options_store(
+	const struct option_row *row, void *values, const char *text, struct tally_error *err);
+
+/** Whether an option was given, on the command line or in the file. */
 bool options_given(const struct command_line *line, const char *name);
 
 /**

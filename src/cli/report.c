@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/format.h"
+#include "cli/procfile.h"
+#include "cli/table.h"
 #include "cli/terminal.h"
 
 #define EXIT_TIME_LIMIT 124
@@ -22,7 +24,10 @@ static int64_t larger(int64_t a, int64_t b)
 int report_gather(struct report *report, const struct run *run, struct tally_error *err)
 {
 	*report = (struct report){.run = run, .wall_ns = run->ended_boot_ns - run->begun_boot_ns};
-	source_command_state(run->source, &report->state);
+	if (run->many)
+		procfile_state(run, &report->state);
+	else
+		source_command_state(run->source, 0, &report->state);
 	tally_monitor_status(run->monitor, &report->status);
 	/* Both are lower bounds of the truth: one misses what lies between samples, one is of the
 	 * largest process alone. */
@@ -195,6 +200,16 @@ static const struct {
 	{"disk", disk_entry},
 };
 
+/* What is said of each process of a Procfile besides its CPU time. */
+static const struct {
+	const char *title;
+	enum tally_metric metric;
+} process_columns[] = {
+	{"READ", TALLY_IO_READ},
+	{"WRITTEN", TALLY_IO_WRITE},
+	{"PROCESSES", TALLY_PIDS_STARTED},
+};
+
 static void put_end(const struct report *report, const struct style *style)
 {
 	const struct command_state *state = &report->state;
@@ -222,6 +237,47 @@ static void put_title(const struct report *report, const struct style *style)
 	fprintf(stderr, " after %s\n", format_duration(wall, report->wall_ns));
 }
 
+/* A row of a process of a Procfile. */
+static void add_process(
+	void *context, const struct tally_process_info *info, const struct tally_reading *reading)
+{
+	const struct tally_sample *sample = &reading->sample;
+	char text[FORMAT_SIZE];
+	int64_t cpu_ns;
+
+	table_add(context, info->name);
+	if (info->life == TALLY_LIFE_KILLED)
+		snprintf(text, sizeof(text), "killed");
+	else
+		snprintf(text, sizeof(text), "exit %d", info->return_code);
+	table_add(context, text);
+	table_add(context,
+		tally_sample_cpu_ns(sample, &cpu_ns) < 0 ? "-" : format_duration(text, cpu_ns));
+	for (size_t i = 0; i < ARRAY_SIZE(process_columns); i++) {
+		enum tally_metric metric = process_columns[i].metric;
+
+		table_add(context, tally_sample_has(sample, metric)
+					   ? format_metric(text, metric, sample->value[metric])
+					   : "-");
+	}
+}
+
+static void put_processes(const struct report *report, const struct style *style)
+{
+	struct table table = {.columns = 3 + ARRAY_SIZE(process_columns),
+		.right = {false, false, true, true, true, true}};
+
+	table_add(&table, "PROCESS");
+	table_add(&table, "END");
+	table_add(&table, "CPU TIME");
+	for (size_t i = 0; i < ARRAY_SIZE(process_columns); i++)
+		table_add(&table, process_columns[i].title);
+	tally_monitor_processes(report->run->monitor, report->run->task, add_process, &table, NULL);
+	fputc('\n', stderr);
+	table_print(&table, stderr, style);
+	fputc('\n', stderr);
+}
+
 void report_print(const struct report *report)
 {
 	const struct style *style = terminal_style(STDERR_FILENO);
@@ -236,6 +292,8 @@ void report_print(const struct report *report)
 			fprintf(stderr, "  %s%-9s%s  %11s  %s%s%s\n", style->dim, lines[i].label,
 				style->off, entry.figure, style->dim, entry.note, style->off);
 	}
+	if (report->run->many)
+		put_processes(report, style);
 	fprintf(stderr, "  %s%llu samples, one every %g s, by %s%s\n", style->dim,
 		(unsigned long long)report->run->record.samples,
 		(double)report->run->interval_ns / 1e9, report->status.collector, style->off);

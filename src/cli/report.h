@@ -4,6 +4,7 @@
 #define CLI_REPORT_H
 
 #include <jansson.h>
+#include "cli/output.h"
 #include "cli/run.h"
 
 /** All that a report tells, gathered once. */
@@ -24,6 +25,14 @@ void report_print(const struct report *report);
 
 /** Exit status of `tally run`: as the command's, 128 + N after signal N, 124 after the time limit. */
 int report_exit_status(const struct report *report);
+
+/**
+ * Write the page of --report and the picture of --svg; either may be none.
+ *
+ * @return  0 or negative errno: what was written before is in its place.
+ */
+int report_write_files(const struct report *report, struct output *html, struct output *svg,
+	struct tally_error *err);
 
 /** The object of --json. @return new reference, or NULL without memory. */
 json_t *report_json(const struct report *report);

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/output.h"
+#include "cli/procfile.h"
 #include "cli/report.h"
 #include "cli/shared.h"
 #include "monitor/monitor.h"
@@ -23,6 +24,16 @@
 #define AT(member) offsetof(struct run_options, member)
 
 static const struct option_row options[] = {
+	{"file", 'f', OPTION_FILE, "PROCFILE", AT(procfile),
+		"run the processes that this Procfile names, as one task, instead of a command"},
+	{"keep-going", 'k', OPTION_FLAG, NULL, AT(keep_going),
+		"do not end the others when one process of the Procfile ends"},
+	{"grace", 'g', OPTION_DURATION, "TIME", AT(grace_ns),
+		"time from SIGTERM to SIGKILL when they are ended (default: 10s)"},
+	{"env", 'e', OPTION_FILE, "FILE", AT(environment),
+		"environment of the Procfile's processes (default: .env beside it, if there is one)"},
+	{"port", 'p', OPTION_STRING, "PORT", AT(port),
+		"PORT of the Procfile's first process, 100 more for each further one (default: 5000)"},
 	{"name", 'n', OPTION_STRING, "NAME", AT(name), "name of the task (default: the command's)"},
 	{"interval", 'i', OPTION_DURATION, "TIME", AT(interval_ns), HELP_INTERVAL},
 	{"sandbox", 's', OPTION_DIRECTORY, "DIR", AT(sandbox),
@@ -38,6 +49,9 @@ static const struct option_row options[] = {
 	{"json", 'j', OPTION_FILE, "FILE", AT(json), "write the report as a JSON object"},
 	{"csv", 0, OPTION_FILE, "FILE", AT(csv),
 		"write every sample of the task and its processes as CSV"},
+	{"report", 0, OPTION_FILE, "FILE", AT(report),
+		"write the report as a page with charts, one file that needs no network"},
+	{"svg", 0, OPTION_FILE, "FILE", AT(svg), "write a small picture of CPU and memory"},
 	{"store", 0, OPTION_FILE, "FILE", AT(store),
 		"keep the history in this file, for `tally history` and `tally show --at`"},
 	{"quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "no live line and no report on the terminal"},
@@ -46,7 +60,7 @@ static const struct option_row options[] = {
 
 /* What is done in main's order; on failure the ones that were done are undone in reverse. */
 struct files {
-	struct output json, csv;
+	struct output json, csv, html, svg;
 };
 
 static const char *base_name(const char *path)
@@ -81,6 +95,38 @@ static int refuse_stdout(struct run *run, const char *option, const char *path)
 		"standard output belongs to the command; name a file, or a descriptor as /dev/fd/3");
 }
 
+static int take_command(struct run *run)
+{
+	static const char *const others[] = {"keep-going", "grace", "env", "port"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (options_given(&run->line, others[i]))
+			return line_refuse_option(&run->line, others[i],
+				"--%s is for a Procfile: name it with --file PROCFILE", others[i]);
+	if (run->line.argument_count == 0)
+		return line_refuse(&run->line, 0,
+			"a command is missing: tally run COMMAND [ARGUMENT]..., or tally run -f PROCFILE");
+	run->words = run->line.arguments;
+	run->process = base_name(run->words[0]);
+	run->task = run->options.name ? run->options.name : run->process;
+	return OPTIONS_GO;
+}
+
+static int take_procfile(struct run *run)
+{
+	if (run->line.argument_count > 0)
+		return line_refuse(&run->line, run->line.argc - run->line.argument_count,
+			"either a command or --file PROCFILE is run, not both");
+	if (run->options.wait)
+		return line_refuse_option(&run->line, "wait",
+			"what a process of a Procfile leaves running is waited for anyway");
+	int status = procfile_take(run);
+	if (status != OPTIONS_GO)
+		return status;
+	run->task = run->options.name ? run->options.name : base_name(run->many->folder);
+	return OPTIONS_GO;
+}
+
 static int take_line(struct run *run, int argc, char **argv)
 {
 	int r = options_parse(&command_run, argc, argv, &run->options, &run->line);
@@ -91,11 +137,15 @@ static int take_line(struct run *run, int argc, char **argv)
 		r = refuse_stdout(run, "json", run->options.json);
 	if (r == OPTIONS_GO)
 		r = refuse_stdout(run, "csv", run->options.csv);
+	if (r == OPTIONS_GO)
+		r = refuse_stdout(run, "report", run->options.report);
+	if (r == OPTIONS_GO)
+		r = refuse_stdout(run, "svg", run->options.svg);
 	if (r != OPTIONS_GO)
 		return r;
-	run->words = run->line.arguments;
-	run->process = base_name(run->words[0]);
-	run->task = run->options.name ? run->options.name : run->process;
+	r = run->options.procfile ? take_procfile(run) : take_command(run);
+	if (r != OPTIONS_GO)
+		return r;
 	run->interval_ns = run->options.interval_ns ? run->options.interval_ns : NS_PER_S;
 	if (!*run->task)
 		return line_refuse(&run->line, 0, "a task needs a name; give one with --name NAME");
@@ -110,27 +160,46 @@ static int open_files(struct run *run, struct files *files, struct tally_error *
 		r = output_open(&files->json, run->options.json, err);
 	if (r == 0 && run->options.csv)
 		r = output_open(&files->csv, run->options.csv, err);
+	if (r == 0 && run->options.report)
+		r = output_open(&files->html, run->options.report, err);
+	if (r == 0 && run->options.svg)
+		r = output_open(&files->svg, run->options.svg, err);
 	return r;
 }
 
 static int fork_command(struct run *run, struct tally_error *err)
 {
+	const struct command_process process = {.name = run->process, .words = run->words};
 	const struct command_options command = {
 		.task = run->task,
-		.process = run->process,
 		.sandbox = run->sandbox,
-		.words = run->words,
+		.processes = &process,
+		.process_count = 1,
 		.mask = &run->mask_before,
 	};
 
+	if (run->many)
+		return procfile_fork(run, err);
 	return source_command_open(&command, &run->source, err);
 }
 
-/* The report keeps what it needs itself: a short history does, unless it is kept in a store. */
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * The text keeps what it needs itself, and a short history does. Charts and a store want all there
+ * is: coarser resolutions keep what is older than this.
+ */
 static int64_t history_of(const struct run *run)
 {
-	if (run->options.store || run->interval_ns >= INTERVAL_MOST_NS)
-		return 0; /* The default; the monitor refuses the interval. */
+	bool whole = run->options.store || run->options.report || run->options.svg;
+
+	if (run->interval_ns >= INTERVAL_MOST_NS)
+		return 0; /* The monitor refuses it. */
+	if (whole)
+		return larger(3600 * NS_PER_S, run->interval_ns * RECORD_HISTORY);
 	return run->interval_ns * RECORD_HISTORY;
 }
 
@@ -220,6 +289,8 @@ static int conclude(struct run *run, struct files *files)
 		failed = line_fail(&run->line, "%s", err.message);
 	if (write_json(&report, &files->json, &err) < 0)
 		failed = line_fail(&run->line, "%s", err.message);
+	if (report_write_files(&report, &files->html, &files->svg, &err) < 0)
+		failed = line_fail(&run->line, "%s", err.message);
 	int status = report_exit_status(&report);
 	return status == 0 && failed ? EXIT_FAIL : status;
 }
@@ -232,9 +303,14 @@ static int run_prepared(struct run *run, struct files *files)
 	live_begin(&run->live, STDERR_FILENO);
 	run->live.wanted &= !run->options.quiet;
 	run->begun_boot_ns = clock_boot_ns();
-	int r = source_command_release(run->source, &err);
-	if (r < 0)
+	int r = run->many ? procfile_release(run, &err)
+			  : source_command_release(run->source, 0, &err);
+	if (r < 0 && !run->many)
 		return refuse_exec(run, r, &err);
+	if (r < 0) {
+		line_fail(&run->line, "%s", err.message);
+		procfile_stop(run);
+	}
 	supervise(run);
 	return conclude(run, files);
 }
@@ -260,10 +336,13 @@ static int run_run(int argc, char **argv)
 	}
 	output_abort(&files.json);
 	output_abort(&files.csv);
+	output_abort(&files.html);
+	output_abort(&files.svg);
 	if (run.monitor)
 		tally_monitor_free(run.monitor);
 	else
 		source_close(run.source);
+	procfile_free(run.many);
 	cleanup_close(&run.signals);
 	free(run.sandbox);
 	return status;
@@ -271,16 +350,20 @@ static int run_run(int argc, char **argv)
 
 const struct command command_run = {
 	.name = "run",
-	.arguments = "[--] COMMAND [ARGUMENT]...",
+	.arguments = "[--] COMMAND [ARGUMENT]... | -f PROCFILE",
 	.summary = "Run a command as a task, and report what it consumed when it ends",
 	.description =
 		"The command's input, output and exit status are its own: tally speaks on\n"
 		"standard error, and exits as the command did, with 128 + N after signal N, with\n"
 		"127 when there is no such command and 126 when it cannot be executed. Signals\n"
 		"sent to tally are passed on to the command. All that descends from it is\n"
-		"measured, what it leaves running in the background, too.",
+		"measured, what it leaves running in the background, too.\n"
+		"\n"
+		"With --file, each line of a Procfile becomes a named process of one task. What\n"
+		"they write comes line by line behind their names. When one ends, the others are\n"
+		"ended; daemons that they put into the background belong to them, and are ended\n"
+		"with them.",
 	.options = options,
-	.least = 1,
 	.runs = true,
 	.run = run_run,
 };

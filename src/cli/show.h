@@ -37,6 +37,25 @@ int show_tasks(struct tally_monitor *monitor, const struct wanted *wanted);
 /** Print a table of the live pids, and why they belong. @return 0, -ENOMEM */
 int show_pids(struct tally_monitor *monitor, const struct wanted *wanted);
 
+/** Begin a table of pids with its titles. */
+void pids_table_begin(struct table *table);
+
+/** What an observer is asked. */
+struct show_question {
+	const char *socket; /**< NULL: the default one. */
+	char *word;	    /**< TASK or TASK/PROCESS; NULL: all. */
+	bool has_at;	    /**< An instant of the past. */
+	int64_t at_ns;
+	bool json, pids;
+};
+
+/**
+ * Show what an observer answers.
+ *
+ * @return  0 or negative errno; see observed_absent().
+ */
+int show_observed(const struct show_question *question, struct tally_error *err);
+
 /**
  * Show the tasks that a store has of an instant (`tally show --at`), or one of them.
  *

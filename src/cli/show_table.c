@@ -150,16 +150,23 @@ static void list_pid(void *context, const struct tally_pid_info *info)
 	table_add(listing->table, info->comm);
 }
 
-int show_pids(struct tally_monitor *monitor, const struct wanted *wanted)
+void pids_table_begin(struct table *table)
 {
 	static const char *const titles[] = {
 		"PROCESS", "PID", "PARENT", "WHY", "CPU", "MEMORY", "NAME"};
-	struct table table = {.columns = ARRAY_SIZE(titles),
+
+	*table = (struct table){.columns = ARRAY_SIZE(titles),
 		.right = {false, true, true, false, true, true, false}};
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
+		table_add(table, titles[i]);
+}
+
+int show_pids(struct tally_monitor *monitor, const struct wanted *wanted)
+{
+	struct table table;
 	struct task_ids ids;
 
-	for (size_t i = 0; i < ARRAY_SIZE(titles); i++)
-		table_add(&table, titles[i]);
+	pids_table_begin(&table);
 	int r = task_ids_take(&ids, monitor, wanted->task);
 	for (size_t i = 0; i < ids.count && r == 0; i++) {
 		struct listing listing = {&table, wanted, ids.at[i]};

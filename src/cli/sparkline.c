@@ -54,3 +54,24 @@ const char *sparkline_draw(char out[SPARKLINE_SIZE], const double *values, size_
 	}
 	return out;
 }
+
+static const char *level_word(double value, double top, bool ascii)
+{
+	static const char *const plain[] = {"_", ".", "-", "+", "*", "#"};
+	size_t level = level_of(value, top);
+
+	return ascii ? plain[level * (ARRAY_SIZE(plain) - 1) / (ARRAY_SIZE(levels) - 1)]
+		     : levels[level];
+}
+
+char *sparkline_put(
+	char *out, const double *values, size_t count, const struct sparkline_style *style)
+{
+	double most = largest(values, 0, count), top = most > style->top ? most : style->top;
+	char *at = out;
+
+	*at = '\0';
+	for (size_t i = 0; i < count; i++)
+		at = stpcpy(at, isnan(values[i]) ? " " : level_word(values[i], top, style->ascii));
+	return out;
+}

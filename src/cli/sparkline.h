@@ -21,4 +21,18 @@ bool sparkline_shown(int fd);
  */
 const char *sparkline_draw(char out[SPARKLINE_SIZE], const double *values, size_t count);
 
+/** How a sparkline is drawn. */
+struct sparkline_style {
+	double top; /**< A full character: at least this, whatever the largest value is. */
+	bool ascii; /**< With ASCII alone: "_.-+*#". */
+};
+
+/**
+ * As sparkline_draw(), one character for each value, of any number.
+ *
+ * @out   3 × count + 1 bytes.
+ */
+char *sparkline_put(
+	char *out, const double *values, size_t count, const struct sparkline_style *style);
+
 #endif

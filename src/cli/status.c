@@ -91,6 +91,23 @@ static void put_limits(const json_t *status)
 		(long long)(whole(status, "http", "refused") + whole(status, "http", "evicted")));
 }
 
+/* Nothing where nothing is pushed. */
+static void put_remote(const json_t *status)
+{
+	char lag[FORMAT_SIZE];
+	const json_t *remote = json_object_get(status, "remote_write");
+
+	if (!json_is_integer(json_object_get(remote, "failing")))
+		return;
+	put("remote", "%s, %lld samples sent, %lld wait, the oldest for %s, %lld dropped",
+		whole(status, "remote_write", "failing") ? "failing" : "well",
+		(long long)whole(status, "remote_write", "samples_sent"),
+		(long long)whole(status, "remote_write", "queue_samples"),
+		format_duration(lag, nanoseconds(status, "remote_write", "lag_seconds")),
+		(long long)(whole(status, "remote_write", "samples_refused") +
+			    whole(status, "remote_write", "samples_overflowed")));
+}
+
 static void put_text(const json_t *status)
 {
 	char up[FORMAT_SIZE], interval[FORMAT_SIZE];
@@ -109,6 +126,7 @@ static void put_text(const json_t *status)
 		(long long)whole(status, NULL, "pids"));
 	put_cost(status);
 	put_limits(status);
+	put_remote(status);
 	put("faults", "%lld of sources and collector, %lld times a limit of the collector",
 		(long long)whole(status, NULL, "faults"),
 		(long long)whole(status, NULL, "collector_limited"));

@@ -4,40 +4,32 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/clock.h"
 #include "base/fail.h"
 #include "cli/csv.h"
+#include "cli/progress.h"
 #include "cli/store.h"
-#include "cli/terminal.h"
 #include "history/inspect.h"
 #include "model/model.h"
 #include "serve/tasks.h"
 
-/* Between two lines of progress. */
-#define PROGRESS_NS (200 * NS_PER_MS)
-
 struct export
 {
 	struct stored *stored;
-	bool csv, progress;
+	bool csv;
+	struct progress progress;
 	const char *task, *process; /* Of the series being written; NULL: the total. */
 	char *names;		    /* As columns of CSV. */
 	size_t done, count;	    /* Tasks. */
 	uint64_t samples, lost;
-	int64_t told_ns;
 	int code;
 	struct buffer line;
 };
 
 static void tell(struct export *export)
 {
-	int64_t now_ns = clock_boot_ns();
-
-	if (!export->progress || now_ns - export->told_ns < PROGRESS_NS)
-		return;
-	export->told_ns = now_ns;
-	fprintf(stderr, "\rtask %zu of %zu, %" PRIu64 " samples\033[K", export->done + 1,
-		export->count, export->samples);
+	progress_tell(&export->progress, (double)export->done / (double)export->count,
+		"task %zu of %zu, %" PRIu64 " samples", export->done + 1, export->count,
+		export->samples);
 }
 
 static void put_key(struct buffer *line, const char *key)
@@ -145,20 +137,20 @@ static void put_task(struct export *export, const char *id)
 
 int store_export(struct stored *stored, bool csv, uint64_t *ret_lost, struct tally_error *err)
 {
-	struct export export = {
-		.stored = stored, .csv = csv, .progress = terminal_can_move(STDERR_FILENO)};
+	struct export export = {.stored = stored, .csv = csv};
 	struct history_ids ids;
 	int r = history_ids(stored->history, &ids, err);
 
 	if (r == 0 && csv)
 		sample_csv_header(stdout, CSV_NAMES ",step_seconds");
 	export.count = ids.count;
+	progress_begin(&export.progress, STDERR_FILENO);
+	export.progress.wanted &= !isatty(STDOUT_FILENO); /* There the samples themselves go by. */
 	for (size_t i = 0; i < ids.count && r == 0 && export.code == 0; i++) {
 		export.done = i;
 		put_task(&export, ids.at[i]);
 	}
-	if (export.told_ns)
-		fputs("\r\033[K", stderr);
+	progress_end(&export.progress);
 	history_ids_done(&ids);
 	buffer_done(&export.line);
 	*ret_lost = export.lost;

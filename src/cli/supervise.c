@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "base/text.h"
 #include "cli/format.h"
+#include "cli/procfile.h"
 #include "cli/run.h"
 #include "monitor/monitor.h"
 
@@ -51,8 +52,8 @@ int supervise_begin(struct run *run, struct tally_error *err)
 static bool reached_command(const struct run *run, const struct signalfd_siginfo *info)
 {
 	if (info->ssi_code == SI_KERNEL)
-		return getpgid(source_command_pid(run->source)) == getpgrp();
-	return (pid_t)info->ssi_pid == source_command_pid(run->source);
+		return getpgid(source_command_pid(run->source, 0)) == getpgrp();
+	return (pid_t)info->ssi_pid == source_command_pid(run->source, 0);
 }
 
 /* As the shell expects of a job that is stopped: all of it stops. Resumes where it was. */
@@ -60,6 +61,8 @@ static void stop_ourselves(struct run *run)
 {
 	live_hide(&run->live);
 	raise(SIGSTOP);
+	if (run->many)
+		procfile_handle(run, SIGCONT);
 }
 
 static void handle(struct run *run, const struct signalfd_siginfo *info)
@@ -75,8 +78,10 @@ static void handle(struct run *run, const struct signalfd_siginfo *info)
 				    signal == SIGQUIT;
 		return;
 	}
-	if (!reached_command(run, info))
-		source_command_signal(run->source, signal);
+	if (run->many)
+		procfile_handle(run, signal);
+	else if (!reached_command(run, info))
+		source_command_signal(run->source, 0, signal);
 	if (signal == SIGTSTP)
 		stop_ourselves(run);
 }
@@ -93,6 +98,13 @@ static void keep_limit(struct run *run, struct turn *turn, int64_t now_ns)
 {
 	if (!run->options.time_limit_ns)
 		return;
+	if (run->many) {
+		if (now_ns - run->begun_boot_ns < run->options.time_limit_ns)
+			return;
+		run->timed_out |= !run->many->stopping;
+		procfile_stop(run);
+		return;
+	}
 	if (!turn->kill_at_ns && now_ns - run->begun_boot_ns >= run->options.time_limit_ns) {
 		run->timed_out = true;
 		limit_signal(run, SIGTERM);
@@ -173,7 +185,9 @@ static int patience(const struct run *run, const struct turn *turn, int64_t now_
 		wait_ns = 50 * NS_PER_MS; /* The last orphan is reaped by the tick thread. */
 	else if (run->live.wanted)
 		wait_ns = LIVE_EVERY_NS;
-	if (run->options.time_limit_ns) {
+	if (run->many && procfile_due_ns(run) - now_ns < wait_ns)
+		wait_ns = procfile_due_ns(run) - now_ns;
+	if (run->options.time_limit_ns && !(run->many && run->many->stopping)) {
 		int64_t at_ns = turn->kill_at_ns ? turn->kill_at_ns
 						 : run->begun_boot_ns + run->options.time_limit_ns;
 
@@ -187,7 +201,7 @@ static void end_root(struct run *run)
 {
 	run->ended_boot_ns = clock_boot_ns();
 	tally_monitor_tick(run->monitor, NULL);
-	source_command_allow_reap(run->source);
+	source_command_allow_reap(run->source, 0);
 	monitor_wake(run->monitor);
 }
 
@@ -195,7 +209,9 @@ static bool over(struct run *run)
 {
 	struct command_state state;
 
-	source_command_state(run->source, &state);
+	if (run->many)
+		return procfile_over(run);
+	source_command_state(run->source, 0, &state);
 	if (state.ended && !run->ended_boot_ns)
 		end_root(run);
 	if (!run->ended_boot_ns)

@@ -228,3 +228,14 @@ int64_t account_share(const struct account *account, const struct usage *usage, 
 
 	return count < COUNT_REAPED ? share + account->due[count] : share;
 }
+
+void account_stay_out(struct account *account, const struct usage *usage)
+{
+	const struct account before = *account;
+
+	account_join(account, usage);
+	account->fresh = before.fresh;
+	account->old = before.old;
+	for (int i = 0; i < COUNT_REAPED; i++)
+		account->base[i] += before.fresh.total[i] + before.old.total[i];
+}

@@ -134,6 +134,9 @@ void account_reap(struct account *account, const struct usage *usage,
 	const int64_t totals[COUNT_ALL], const int64_t growth[COUNT_REAPED],
 	int64_t lost[COUNT_ALL]);
 
+/** As account_join(), of a member that has vanished: nothing that it or those below it had counts. */
+void account_stay_out(struct account *account, const struct usage *usage);
+
 /** The member has moved out of the group: what it gave so far stays there. Closes its account. */
 void account_leave(struct account *account, const struct usage *usage, int64_t lost[COUNT_ALL]);
 

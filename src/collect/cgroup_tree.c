@@ -44,6 +44,38 @@ struct cgroup_tree *cgroup_tree_close(struct cgroup_tree *tree)
 	return close_all(tree);
 }
 
+struct cgroup_tree *cgroup_tree_join(struct cgroup_tree *tree, struct cgroup_tree *other)
+{
+	other->next = tree;
+	return other;
+}
+
+/* A kept descriptor of a removed cgroup answers ENODEV. */
+static bool is_removed(const struct cgroup_tree *tree)
+{
+	char byte;
+
+	return pread(tree->procs, &byte, 1, 0) < 0 && errno == ENODEV;
+}
+
+struct cgroup_tree *cgroup_tree_prune(struct cgroup_tree *tree)
+{
+	struct cgroup_tree *first = tree;
+
+	for (struct cgroup_tree **at = &first; *at;) {
+		struct cgroup_tree *one = *at;
+
+		if (!is_removed(one)) {
+			at = &one->next;
+			continue;
+		}
+		*at = one->next;
+		one->next = NULL;
+		close_all(one);
+	}
+	return first;
+}
+
 size_t cgroup_tree_fds(const struct cgroup_tree *tree)
 {
 	size_t count = 0;
@@ -252,6 +284,12 @@ static int visit_tree(
 int cgroup_tree_pids(struct cgroup_tree *tree, cgroup_pid_fn *visit, void *context)
 {
 	bool removed;
+	int r = 0;
 
-	return visit_tree(tree, 0, visit, context, &removed);
+	for (; tree; tree = tree->next) {
+		int one = visit_tree(tree, 0, visit, context, &removed);
+
+		r = one < 0 ? one : r;
+	}
+	return r;
 }

@@ -27,6 +27,12 @@ struct cgroup_tree;
 int cgroup_tree_open(
 	const char *path, uint64_t id, struct cgroup_tree **ret, struct tally_error *err);
 
+/** Let two be read as one; the first may be NULL. @return the union, which owns both. */
+struct cgroup_tree *cgroup_tree_join(struct cgroup_tree *tree, struct cgroup_tree *other);
+
+/** Close what has been removed since it was opened. @return what is left; may be NULL. */
+struct cgroup_tree *cgroup_tree_prune(struct cgroup_tree *tree);
+
 /** Close; takes NULL, returns NULL. */
 struct cgroup_tree *cgroup_tree_close(struct cgroup_tree *tree);
 

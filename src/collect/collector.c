@@ -175,3 +175,8 @@ void collector_status(struct collector *collector, struct collect_status *ret)
 	*ret = (struct collect_status){0};
 	collector->ops->status(collector, ret);
 }
+
+int collector_held(struct collector *collector, collect_held_fn *visit, void *context)
+{
+	return collector->ops->held ? collector->ops->held(collector, visit, context) : -ENOTSUP;
+}

@@ -53,10 +53,21 @@ struct collect_root {
 	const char *cgroup; /**< Path of that cgroup's directory, or NULL. */
 	/**
 	 * Pid of a subreaper that adopts this group's orphans, or 0: a pid without a known parent
-	 * whose parent it is then belongs to the group. For the caller's own children, when the
-	 * caller has only this group.
+	 * whose parent it is then belongs to the group. For the caller's own children, when all
+	 * that it has are in groups with this subreaper.
 	 */
 	pid_t subreaper;
+	/**
+	 * Where groups share a subreaper: "NAME=VALUE", a variable of their environment by which
+	 * the orphans of this one are known. One that bears no group's sign belongs to the first of
+	 * them. NULL: none.
+	 */
+	const char *sign;
+	/**
+	 * Groups of one family other than 0 share no pid: a root leaves those that it was in,
+	 * with what it consumes from then on, and a descendant belongs where its parent does.
+	 */
+	uint32_t family;
 };
 
 /** A live member, as the last pass saw it. */
@@ -69,6 +80,18 @@ struct collect_member {
 };
 
 typedef void collect_member_fn(void *context, const struct collect_member *member);
+
+/** A descriptor of any process, member or not, of a file that has no name any more. */
+struct collect_held {
+	pid_t pid, thread; /**< The thread whose descriptor it is: mostly the first, the pid. */
+	int fd;
+	dev_t device; /**< Of the file system, as its superblock has it. */
+	uint64_t inode;
+	int64_t blocks, size; /**< As the inode has them: blocks not decided on yet are missing. */
+};
+
+/** @return  0, or a negative errno that ends the visit and is its result. */
+typedef int collect_held_fn(void *context, const struct collect_held *held);
 
 /** What a collector says of itself. */
 struct collect_status {
@@ -106,6 +129,8 @@ struct collector_ops {
 	int (*settle)(struct collector *collector, uint32_t group, int64_t timeout_ns,
 		struct tally_error *err);
 	void (*status)(struct collector *collector, struct collect_status *ret);
+	/** May be NULL: it cannot tell. Thread-safe, other than all the others. */
+	int (*held)(struct collector *collector, collect_held_fn *visit, void *context);
 };
 
 /** What all collectors have; embedded first in each. */
@@ -178,5 +203,14 @@ int collector_settle(
 	struct collector *collector, uint32_t group, int64_t timeout_ns, struct tally_error *err);
 
 void collector_status(struct collector *collector, struct collect_status *ret);
+
+/**
+ * Visit all descriptors of the machine whose file has no name any more, as the kernel lists them.
+ * Other than all other calls this may be made from any thread, beside them.
+ *
+ * @return  0; -ENOTSUP (this collector cannot: read /proc/PID/fd); others. Blocks for some 3 us
+ *          for each descriptor there is, of whatever kind; never on a file system.
+ */
+int collector_held(struct collector *collector, collect_held_fn *visit, void *context);
 
 #endif

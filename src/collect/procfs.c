@@ -64,6 +64,12 @@ static int procfs_open(
 	return 0;
 }
 
+static void group_done(struct group *group)
+{
+	cgroup_tree_close(group->cgroups);
+	free(group->sign);
+}
+
 static void procfs_close(struct collector *collector)
 {
 	struct procfs *procfs = of(collector);
@@ -71,7 +77,7 @@ static void procfs_close(struct collector *collector)
 	members_done(&procfs->members);
 	proc_root_close(&procfs->root);
 	for (size_t i = 0; i < procfs->group_capacity; i++)
-		cgroup_tree_close(procfs->groups[i].cgroups);
+		group_done(&procfs->groups[i]);
 	free(procfs->groups);
 	free(procfs->newcomers);
 	free(procfs->walk);
@@ -119,8 +125,27 @@ static void group_remove(struct collector *collector, uint32_t number)
 			procfs->ghosts[i].pid = 0;
 	procfs->subreapers -= group->subreaper != 0;
 	procfs->cgroups -= group->cgroups != NULL;
-	cgroup_tree_close(group->cgroups);
+	group_done(group);
 	*group = (struct group){0};
+}
+
+/* A root that was in another group of the family leaves that: from now on it counts here. */
+static void leave_family(struct procfs *procfs, struct membership *to)
+{
+	uint32_t family = procfs->groups[to->group].family;
+	struct member *member = to->member;
+	struct membership *from = procfs_in_family(procfs, member, family, to->group);
+
+	if (!from)
+		return;
+	account_leave(&from->account, &member->usage, procfs->groups[from->group].lost);
+	from->left = true;
+	procfs->groups[from->group].dirty = true;
+	to->moved = true;
+	to->left = false;
+	to->unset = member->unset = true;
+	if (member->known)
+		procfs_set_bases(member);
 }
 
 static int root_add_pid(struct procfs *procfs, uint32_t group, const struct collect_root *root,
@@ -145,6 +170,7 @@ static int root_add_pid(struct procfs *procfs, uint32_t group, const struct coll
 	if (!membership)
 		return tally_fail(err, -ENOMEM, "cannot follow pid %d", (int)root->pid);
 	membership->why = WHY_ROOT;
+	leave_family(procfs, membership);
 	procfs->groups[group].adopting = procfs->adopting = procfs->disordered = true;
 	return 0;
 }
@@ -157,15 +183,15 @@ static int root_add_cgroup(struct procfs *procfs, uint32_t number, const struct 
 	if (!root->cgroup)
 		return tally_refuse(err, -ENOTSUP,
 			"the procfs collector finds a cgroup by its path, and none was given");
-	if (group->cgroups)
-		return tally_refuse(err, -ENOTSUP,
-			"the procfs collector follows one cgroup per process, and this one has one");
-	int r = cgroup_tree_open(root->cgroup, root->cgroup_id, &group->cgroups, err);
+	struct cgroup_tree *cgroup;
+	int r = cgroup_tree_open(root->cgroup, root->cgroup_id, &cgroup, err);
 	if (r < 0)
 		return r;
+	/* A service that starts anew has a new cgroup, and the old one is gone by then. */
+	procfs->cgroups += group->cgroups == NULL;
+	group->cgroups = cgroup_tree_join(cgroup_tree_prune(group->cgroups), cgroup);
 	group->cgroup_since_ticks = clock_boot_ns() / procfs->root.tick_ns;
 	group->adopting = procfs->adopting = true;
-	procfs->cgroups++;
 	return 0;
 }
 
@@ -175,15 +201,28 @@ static void set_subreaper(struct procfs *procfs, struct group *group, pid_t subr
 	group->subreaper = subreaper;
 }
 
+static void set_sign(struct group *group, const char *sign)
+{
+	char *copy = sign ? strdup(sign) : NULL;
+
+	if (!copy)
+		return;
+	free(group->sign);
+	group->sign = copy;
+}
+
 static int root_add(struct collector *collector, uint32_t group, const struct collect_root *root,
 	struct tally_error *err)
 {
 	struct procfs *procfs = of(collector);
+	procfs->groups[group].family = root->family;
 	int r = root->pid ? root_add_pid(procfs, group, root, err)
 			  : root_add_cgroup(procfs, group, root, err);
 
 	if (r == 0 && root->subreaper)
 		set_subreaper(procfs, &procfs->groups[group], root->subreaper);
+	if (r == 0)
+		set_sign(&procfs->groups[group], root->sign);
 	return r;
 }
 

@@ -5,6 +5,7 @@
  *   look  procfs_list.c    list /proc, or what was forked since
  *         procfs_look.c    look at what is new, decide where it belongs
  *         procfs_cgroup.c  who is in the cgroups that are groups
+ *         procfs_orphan.c  whose orphan it is, where groups share a subreaper
  *   read  procfs_read.c    read what members consume, parents before children: which files, when
  *         procfs_figures.c what those files mean
  *         procfs_threads.c figures that are kept per thread
@@ -29,6 +30,8 @@ struct group {
 	bool dirty;	 /**< Its sample has to be made anew in this pass. */
 	bool adopting;	 /**< A root was added: its descendants are taken in at the next pass. */
 	pid_t subreaper; /**< Or 0. */
+	char *sign;	 /**< A variable that its orphans have, or NULL. */
+	uint32_t family; /**< Or 0. */
 	struct cgroup_tree *cgroups; /**< Or NULL. */
 	bool cgroups_read;	     /**< In this pass. */
 	int64_t cgroup_since_ticks;  /**< When the cgroup was added. */
@@ -141,6 +144,16 @@ struct pid_entry *procfs_look_at(struct procfs *procfs, pid_t pid, uint64_t inod
 /** Make a process a member of a group. NULL: no memory, which is noted. */
 struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, uint32_t group,
 	enum why why, int64_t since_ticks);
+
+/** The group that a process is in of a family, other than `but`; NULL: none. */
+struct membership *procfs_in_family(
+	const struct procfs *procfs, const struct member *member, uint32_t family, uint32_t but);
+
+/** The group that an orphan belongs to whom a subreaper has adopted, or GROUP_NONE. */
+uint32_t procfs_group_of_orphan(struct procfs *procfs, pid_t pid, pid_t subreaper);
+
+/** Whether a process has a variable ("NAME=VALUE") in the environment it was started with. */
+bool procfs_has_variable(struct procfs *procfs, pid_t pid, const char *variable);
 
 /** Take in who is in the cgroups now. */
 void procfs_enter_cgroups(struct procfs *procfs);

@@ -150,15 +150,41 @@ static bool hands_down(const struct procfs *procfs, const struct membership *mem
 	       (fresh || procfs->groups[membership->group].adopting);
 }
 
+/* In another group of the family. */
+static bool is_elsewhere(const struct procfs *procfs, const struct pid_entry *entry, uint32_t group)
+{
+	return entry->member &&
+	       procfs_in_family(procfs, entry->member, procfs->groups[group].family, group);
+}
+
+/*
+ * It descends from the group but belongs to another of its family. It is kept as one that has left:
+ * what it had must not count when somebody of the group reaps it.
+ */
+static void stay_out(struct procfs *procfs, struct membership *membership)
+{
+	procfs->groups[membership->group].started--;
+	membership->left = membership->moved = true;
+	membership->unset = membership->member->unset = true;
+	if (membership->member->known)
+		procfs_set_bases(membership->member);
+}
+
 static void inherit_from(
 	struct procfs *procfs, struct pid_entry *entry, const struct member *from, enum why why)
 {
 	bool fresh = entry->resolved == 0;
 
-	for (const struct membership *m = from->groups; m; m = m->next)
-		if (hands_down(procfs, m, fresh) &&
-			!(entry->member && member_in(entry->member, m->group)))
+	for (const struct membership *m = from->groups; m; m = m->next) {
+		if (!hands_down(procfs, m, fresh) ||
+			(entry->member && member_in(entry->member, m->group)))
+			continue;
+		bool shadow = m->left || is_elsewhere(procfs, entry, m->group);
+		struct membership *joined =
 			procfs_join(procfs, entry, m->group, why, m->since_ticks);
+		if (shadow && joined)
+			stay_out(procfs, joined);
+	}
 }
 
 /*
@@ -176,10 +202,10 @@ static void inherit_from_session(struct procfs *procfs, struct pid_entry *entry)
 
 static void inherit_from_subreaper(struct procfs *procfs, struct pid_entry *entry)
 {
-	for (uint32_t group = 0; group < procfs->collector.group_count; group++)
-		if (procfs->collector.used[group] &&
-			procfs->groups[group].subreaper == entry->parent)
-			procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
+	uint32_t group = procfs_group_of_orphan(procfs, entry->pid, entry->parent);
+
+	if (group != GROUP_NONE)
+		procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
 }
 
 static void inherit(struct procfs *procfs, struct pid_entry *entry, struct pid_entry *parent)

@@ -80,12 +80,19 @@ static void reap_member(
 	member->accounted = true;
 }
 
+/* In the group that the caller says, or in the one that the passes had seen it in. */
 static struct ghost *find_ghost(struct procfs *procfs, uint32_t group, pid_t pid)
 {
-	for (int i = 0; i < GHOST_COUNT; i++)
-		if (procfs->ghosts[i].pid == pid && procfs->ghosts[i].group == group)
+	struct ghost *found = NULL;
+
+	for (int i = 0; i < GHOST_COUNT; i++) {
+		if (procfs->ghosts[i].pid != pid)
+			continue;
+		if (procfs->ghosts[i].group == group)
 			return &procfs->ghosts[i];
-	return NULL;
+		found = &procfs->ghosts[i];
+	}
+	return found;
 }
 
 /* A pass has found it missing already and has counted what it knew: count what that lacks. */
@@ -122,7 +129,7 @@ void procfs_reaped(
 	int64_t totals[COUNT_ALL];
 
 	totals_of(usage, totals);
-	if (member && !member->gone && member_in(member, group) && !is_alive(procfs, member))
+	if (member && !member->gone && !is_alive(procfs, member))
 		reap_member(procfs, member, totals);
 	else if (ghost)
 		reap_ghost(procfs, ghost, totals);

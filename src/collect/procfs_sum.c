@@ -73,15 +73,26 @@ static void remember_ghost(
 	memcpy(ghost->below, m->account.below, sizeof(ghost->below));
 }
 
+/* Whose reaping brings what it had to the group; of two that stayed out and vanished together, the
+ * parent hands on what the child had. */
+static struct membership *heir_of(const struct member *member, const struct membership *m)
+{
+	struct membership *active = active_in(member->parent, m->group);
+
+	if (active || !m->left || !member->parent || !member->parent->gone)
+		return active;
+	return member_in(member->parent, m->group);
+}
+
 static void account_for(struct procfs *procfs, struct member *member)
 {
 	for (struct membership *m = member->groups; m; m = m->next) {
 		struct group *group = &procfs->groups[m->group];
-		struct membership *parent = active_in(member->parent, m->group);
+		struct membership *parent = heir_of(member, m);
 
 		group->dirty = true;
 		if (m->left)
-			account_join(&m->account, &member->usage);
+			account_stay_out(&m->account, &member->usage);
 		account_vanish(&m->account, &member->usage, member->growth,
 			parent ? &parent->account : NULL, group->lost);
 		if (parent || m->left)

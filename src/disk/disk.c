@@ -154,6 +154,9 @@ struct disk *disk_close(struct disk *disk)
 	worker_wake(disk);
 	if (disk->worker)
 		end_worker(disk->worker);
+	/* One that was left may still ask the kernel, which does not take long. */
+	while (atomic_load(&disk->asking))
+		poll(NULL, 0, 1);
 	for (uint32_t i = 0; i < disk->table_length; i++)
 		sandbox_release(disk->table[i]);
 	disk_release(disk);
@@ -256,6 +259,65 @@ void disk_refresh(struct disk *disk, uint32_t number)
 	supervise(disk);
 	pthread_mutex_unlock(&disk->callers);
 	worker_wake(disk);
+}
+
+int disk_hold(struct disk *disk, uint32_t number, const struct disk_holder *holders, size_t count)
+{
+	struct disk_reading reading;
+
+	pthread_mutex_lock(&disk->callers);
+	struct sandbox *sandbox = disk->table[number];
+	int r = deleted_tell(&sandbox->deleted, holders, count);
+	/* The first look came before its processes were known: another, rather than an interval. */
+	shelf_take(&sandbox->shelf, &reading);
+	bool hasten = r == 0 && reading.code == 0 && reading.deleted_code == -EINPROGRESS;
+	if (hasten)
+		atomic_store(&sandbox->wanted, true);
+	pthread_mutex_unlock(&disk->callers);
+	if (hasten)
+		worker_wake(disk);
+	return r;
+}
+
+void disk_deleted(struct disk *disk, uint32_t number, disk_deleted_fn *visit, void *context,
+	int64_t *ret_left_out)
+{
+	pthread_mutex_lock(&disk->callers);
+	deleted_visit(&disk->table[number]->deleted, visit, context, ret_left_out);
+	pthread_mutex_unlock(&disk->callers);
+}
+
+/* Taken for as long as it is copied, as deleted_visit() does. Callers' lock held. */
+static int copy_outline(struct sandbox *sandbox, int64_t looks, struct outline *ret)
+{
+	struct outline *outline = atomic_exchange(&sandbox->outline, NULL), *none = NULL;
+	int r = outline && outline->looks == looks ? outline_copy(outline, ret) : -EAGAIN;
+
+	if (outline && !atomic_compare_exchange_strong(&sandbox->outline, &none, outline)) {
+		outline_done(outline);
+		free(outline);
+	}
+	return r;
+}
+
+int disk_outline(struct disk *disk, uint32_t number, struct outline *ret)
+{
+	struct disk_reading reading;
+
+	*ret = (struct outline){0};
+	pthread_mutex_lock(&disk->callers);
+	struct sandbox *sandbox = disk->table[number];
+	shelf_take(&sandbox->shelf, &reading);
+	int r = reading.code		     ? reading.code
+		: !reading.knows_directories ? -EOPNOTSUPP
+					     : copy_outline(sandbox, reading.looks, ret);
+	if (r == -EAGAIN)
+		atomic_store(&sandbox->outline_wanted, true);
+	supervise(disk);
+	pthread_mutex_unlock(&disk->callers);
+	if (r == -EAGAIN)
+		worker_wake(disk);
+	return r;
 }
 
 void disk_status(struct disk *disk, struct disk_status *ret)

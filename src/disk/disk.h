@@ -12,10 +12,32 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <tally/error.h>
 #include "base/log.h"
+#include "disk/outline.h"
 
 struct disk;
+
+/** A descriptor of any process, of a file that has no name any more. */
+struct disk_held {
+	pid_t pid, thread; /**< The thread whose descriptor it is: mostly the first, the pid. */
+	int fd;
+	dev_t device;
+	uint64_t ino;
+	int64_t blocks, size; /**< As the inode has them: blocks may lag. */
+};
+
+/** @return  0, or a negative errno that ends the visit. */
+typedef int disk_held_visit_fn(void *context, const struct disk_held *held);
+
+/**
+ * Visit what all processes of the machine hold. Called by workers, one at a time, never after
+ * disk_close() has returned.
+ *
+ * @return  0, or negative errno: it cannot be told.
+ */
+typedef int disk_held_fn(void *context, disk_held_visit_fn *visit, void *visit_context);
 
 /** How the worker works; zero is the default. */
 struct disk_options {
@@ -29,6 +51,9 @@ struct disk_options {
 	int64_t check_ns; /**< Between two full walks that check what is tracked; 0: 1 h. */
 	size_t memory_bytes; /**< What trackers may remember, over all; 0: 64 MiB. */
 	const char *methods; /**< Names of methods that may be used, by commas; NULL: all. */
+	disk_held_fn *held;  /**< Lists what is held open without a name; NULL: /proc is read. */
+	void *held_context;
+	const char *procfs; /**< Where procfs is mounted, valid as long as the disk; NULL: /proc. */
 };
 
 /** What is known of a sandbox. */
@@ -38,13 +63,40 @@ struct disk_reading {
 	int64_t files;	 /**< Entries in it, the sandbox itself included. */
 	int64_t partial; /**< Directories that could not be read: bytes is then a lower bound. */
 	int64_t boot_ns; /**< CLOCK_BOOTTIME at which the figure was true. */
-	const char *method;  /**< How it is known: "walk", … Static. */
-	int64_t looks;	     /**< Figures taken so far. */
-	int64_t drift_bytes; /**< What full walks found that tracking had missed, summed. */
+	const char *method;	/**< How it is known: "walk", … Static. */
+	bool knows_directories; /**< That method does: disk_outline() may be called. */
+	int64_t looks;		/**< Figures taken so far. */
+	int64_t drift_bytes;	/**< What full walks found that tracking had missed, summed. */
 	int64_t rereads; /**< Full walks of a tracker after its first: checks, and lost events. */
 	int64_t look_cpu_ns; /**< CPU time the last one took. */
+	/**
+	 * Of the two below: 0; -EINPROGRESS (it is not known yet which processes there are); -EACCES
+	 * (the descriptors of some may not be read); -E2BIG, -ENOMEM; another negative errno.
+	 */
+	int deleted_code;
+	int64_t deleted_bytes; /**< Of files without a name, that processes hold open. */
+	int64_t deleted_files;
 	char why[128]; /**< Why it failed, or why no cheaper method serves it; may be empty. */
 };
+
+/** A process of a task, that may hold files open. */
+struct disk_holder {
+	pid_t pid;
+	int64_t start_ns; /**< CLOCK_BOOTTIME, 10 ms exact; 0: whoever has that pid. */
+	uint32_t tag;	  /**< Of the caller's, given back in struct disk_deleted. */
+};
+
+/** A descriptor of a file that has no name any more. */
+struct disk_deleted {
+	uint32_t holder; /**< Tag of the holder. */
+	pid_t pid;
+	int fd;
+	uint64_t ino;
+	int64_t bytes, size; /**< st_blocks * 512; st_size. */
+	const char *name;    /**< That it had, whole; NULL: not known. Valid during the visit. */
+};
+
+typedef void disk_deleted_fn(void *context, const struct disk_deleted *deleted);
 
 /** The worker's own health and cost. */
 struct disk_status {
@@ -78,6 +130,31 @@ void disk_read(struct disk *disk, uint32_t sandbox, struct disk_reading *ret);
 
 /** Ask for a fresh figure as soon as may be, its interval notwithstanding. */
 void disk_refresh(struct disk *disk, uint32_t sandbox);
+
+/**
+ * Tell which processes a task has: the next looks find what they hold open without a name.
+ *
+ * @return  0 or -ENOMEM.
+ */
+int disk_hold(struct disk *disk, uint32_t sandbox, const struct disk_holder *holders, size_t count);
+
+/**
+ * Visit the descriptors that the last look found, the heaviest first; 256 at most.
+ *
+ * @ret_left_out  How many more there were.
+ */
+void disk_deleted(struct disk *disk, uint32_t sandbox, disk_deleted_fn *visit, void *context,
+	int64_t *ret_left_out);
+
+/**
+ * Copy the heaviest directories of a sandbox, as of its newest figure. Never blocks: what is not
+ * added up yet is asked for.
+ *
+ * @ret     Emptied; free what is in it with outline_done().
+ * @return  0; -EAGAIN (it was asked for: come again); -EINPROGRESS (there is no figure yet);
+ *          -EOPNOTSUPP (the method knows of no directories); -ENOMEM; another code of a reading.
+ */
+int disk_outline(struct disk *disk, uint32_t sandbox, struct outline *ret);
 
 void disk_status(struct disk *disk, struct disk_status *ret);
 

@@ -13,7 +13,9 @@
 #include <stdint.h>
 #include <tally/error.h>
 #include "base/log.h"
+#include "disk/deleted.h"
 #include "disk/fan.h"
+#include "disk/outline.h"
 #include "disk/scan.h"
 
 /** What methods may use, over all sandboxes of a disk. */
@@ -36,6 +38,7 @@ struct disk_site {
 struct disk_tools {
 	struct scan_batch batch;
 	_Alignas(8) char events[FAN_BUFFER];
+	struct held_files held;
 };
 
 /** What one look found. */
@@ -80,6 +83,14 @@ struct disk_method_ops {
 	 * @return  When it wants to be called again at the latest, in nanoseconds from now.
 	 */
 	int64_t (*tend)(struct disk_job *job, struct disk_tools *tools);
+
+	/**
+	 * Add the heaviest directories, as of the last figure; reads nothing. May be NULL: it knows
+	 * of none.
+	 *
+	 * @return  0; -EAGAIN (a look is under way); -ENOMEM.
+	 */
+	int (*outline)(struct disk_job *job, struct outline *ret);
 
 	void (*close)(struct disk_job *job);
 };

@@ -13,6 +13,7 @@ struct walker {
 	const char *path;
 	struct walk *walk; /* NULL between two looks. */
 	int64_t begun_ns;
+	struct outline next, last; /* Of the walk under way, and of the last one. */
 };
 
 static int walker_probe(struct tally_error *err)
@@ -40,6 +41,8 @@ static int walker_step(struct disk_job *job, struct disk_tools *tools, struct di
 	if (!walker->walk) {
 		walker->begun_ns = clock_boot_ns();
 		r = walk_open(walker->path, &walker->walk, err);
+		if (r == 0)
+			walk_outline(walker->walk, &walker->next);
 		return r < 0 ? r : 1;
 	}
 	r = walk_step(walker->walk, &tools->batch);
@@ -52,11 +55,20 @@ static int walker_step(struct disk_job *job, struct disk_tools *tools, struct di
 			.files = sum->files,
 			.partial = sum->partial,
 			.boot_ns = walker->begun_ns};
+		outline_done(&walker->last);
+		walker->last = walker->next;
+		walker->next = (struct outline){0};
 	} else {
+		outline_done(&walker->next);
 		tally_fail(err, r, "cannot walk sandbox %s", walker->path);
 	}
 	walker->walk = walk_close(walker->walk);
 	return r;
+}
+
+static int walker_outline(struct disk_job *job, struct outline *ret)
+{
+	return outline_copy(&((const struct walker *)job)->last, ret);
 }
 
 static void walker_close(struct disk_job *job)
@@ -64,6 +76,8 @@ static void walker_close(struct disk_job *job)
 	struct walker *walker = (struct walker *)job;
 
 	walk_close(walker->walk);
+	outline_done(&walker->next);
+	outline_done(&walker->last);
 	free(walker);
 }
 
@@ -73,5 +87,6 @@ const struct disk_method_ops disk_method_walk = {
 	.probe = walker_probe,
 	.open = walker_open,
 	.step = walker_step,
+	.outline = walker_outline,
 	.close = walker_close,
 };

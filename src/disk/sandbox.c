@@ -23,9 +23,34 @@ struct sandbox *sandbox_new(unsigned methods, const struct disk_site *site)
 	sandbox->site.path = sandbox->path;
 	sandbox->methods = methods;
 	sandbox->tend_wait_ns = INT64_MAX;
-	sandbox->reading.code = -EINPROGRESS;
+	sandbox->reading.code = sandbox->reading.deleted_code = -EINPROGRESS;
 	shelf_put(&sandbox->shelf, &sandbox->reading);
 	return sandbox;
+}
+
+static void outline_free(struct outline *outline)
+{
+	if (outline)
+		outline_done(outline);
+	free(outline);
+}
+
+/* Callers see by the number of looks whether it is of the newest figure. */
+void sandbox_outline(struct sandbox *sandbox)
+{
+	const struct disk_job *job = sandbox->job;
+	struct outline *outline = job && job->ops->outline ? calloc(1, sizeof(*outline)) : NULL;
+
+	if (!outline)
+		return;
+	if (job->ops->outline(sandbox->job, outline) < 0) {
+		outline_free(outline);
+		return;
+	}
+	outline_sort(outline);
+	outline->looks = sandbox->reading.looks;
+	outline->boot_ns = sandbox->reading.boot_ns;
+	outline_free(atomic_exchange(&sandbox->outline, outline));
 }
 
 void sandbox_hold(struct sandbox *sandbox)
@@ -38,6 +63,8 @@ void sandbox_shut(struct sandbox *sandbox)
 	if (sandbox->job)
 		sandbox->job->ops->close(sandbox->job);
 	sandbox->job = NULL;
+	deleted_stop(&sandbox->deleted);
+	sandbox->counting = false;
 	sandbox->tend_wait_ns = INT64_MAX;
 }
 
@@ -54,6 +81,8 @@ void sandbox_release(struct sandbox *sandbox)
 	if (!sandbox || atomic_fetch_sub(&sandbox->references, 1) > 1)
 		return;
 	sandbox_shut(sandbox);
+	deleted_done(&sandbox->deleted);
+	outline_free(atomic_exchange(&sandbox->outline, NULL));
 	free(sandbox->path);
 	free(sandbox);
 }
@@ -106,7 +135,25 @@ static void take_figure(struct sandbox *sandbox, const struct disk_figure *figur
 	reading->drift_bytes = figure->drift_bytes;
 	reading->rereads = figure->rereads;
 	reading->method = sandbox->job->ops->name;
+	reading->knows_directories = sandbox->job->ops->outline;
 	reading->looks++;
+}
+
+/* The look ends with what is held open; that it cannot be told does not make it fail. */
+static int count_deleted(struct sandbox *sandbox, struct disk_tools *tools)
+{
+	struct disk_reading *reading = &sandbox->reading;
+	struct deleted_sum sum;
+	int r = sandbox->counting ? deleted_step(&sandbox->deleted, &tools->held, &sum)
+				  : deleted_begin(&sandbox->deleted, sandbox->path, &sum);
+
+	sandbox->counting = r > 0;
+	if (r > 0)
+		return r;
+	reading->deleted_code = sum.code;
+	reading->deleted_bytes = sum.bytes;
+	reading->deleted_files = sum.files;
+	return 0;
 }
 
 static int step(struct sandbox *sandbox, struct disk_tools *tools, struct tally_error *err)
@@ -114,14 +161,18 @@ static int step(struct sandbox *sandbox, struct disk_tools *tools, struct tally_
 	struct disk_figure figure;
 	int r;
 
+	if (sandbox->counting)
+		return count_deleted(sandbox, tools);
 	if (!sandbox->job)
 		r = choose_method(sandbox, err) ?: 1;
 	else
 		r = sandbox->job->ops->step(sandbox->job, tools, &figure, err);
 	if (r == -EOPNOTSUPP && sandbox->job)
 		return give_up_method(sandbox, err);
-	if (r == 0)
+	if (r == 0) {
 		take_figure(sandbox, &figure);
+		r = count_deleted(sandbox, tools);
+	}
 	return r;
 }
 

@@ -26,6 +26,9 @@ struct sandbox {
 	atomic_bool wanted; /**< A fresh figure was asked for. */
 	atomic_bool gone;   /**< Not watched any more. */
 	struct shelf shelf;
+	struct deleted deleted;
+	atomic_bool outline_wanted;	   /**< The heaviest directories were asked for. */
+	_Atomic(struct outline *) outline; /**< As they were made last, for callers. */
 
 	/* Set when made. */
 	char *path;
@@ -43,6 +46,7 @@ struct sandbox {
 	struct disk_site site;
 	unsigned methods; /**< Bit per method that may still be tried. */
 	struct disk_job *job;
+	bool counting; /**< The figure is there; what is held open is looked for. */
 	struct disk_reading reading;
 	int64_t tend_wait_ns; /**< What its method said last. */
 	int64_t spent_ns;     /**< CPU time of the look under way, then of the last one. */
@@ -59,6 +63,9 @@ void sandbox_release(struct sandbox *sandbox);
 
 /** When a slice must end: asked between steps. */
 typedef bool slice_over_fn(void *context);
+
+/** Add up the heaviest directories, and lay them out for callers. */
+void sandbox_outline(struct sandbox *sandbox);
 
 /** Let the method keep up. */
 void sandbox_tend(struct sandbox *sandbox, struct disk_tools *tools);

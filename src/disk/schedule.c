@@ -84,6 +84,16 @@ struct sandbox *schedule_next_tend(struct schedule *schedule, int64_t now_ns, in
 	return *ret_due_ns <= now_ns ? first : NULL;
 }
 
+struct sandbox *schedule_next_outline(struct schedule *schedule)
+{
+	struct sandbox *sandbox = schedule->first;
+
+	while (sandbox && !(is_at_rest(sandbox) && !sandbox->looking &&
+				  atomic_exchange(&sandbox->outline_wanted, false)))
+		sandbox = sandbox->next;
+	return sandbox;
+}
+
 void schedule_tended(struct sandbox *sandbox, int64_t now_ns)
 {
 	bool never = sandbox->tend_wait_ns > INT64_MAX - now_ns;

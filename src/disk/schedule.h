@@ -37,6 +37,9 @@ struct sandbox *schedule_next(struct schedule *schedule, int64_t now_ns, int64_t
 /** The sandbox to tend now, or NULL; then *ret_due_ns is when there will be one. */
 struct sandbox *schedule_next_tend(struct schedule *schedule, int64_t now_ns, int64_t *ret_due_ns);
 
+/** One whose heaviest directories were asked for, or NULL; it is not asked for any more then. */
+struct sandbox *schedule_next_outline(struct schedule *schedule);
+
 /** A sandbox was looked at or tended: when does its method want to be tended? */
 void schedule_tended(struct sandbox *sandbox, int64_t now_ns);
 

@@ -335,5 +335,6 @@ const struct disk_method_ops disk_method_track = {
 	.open = track_open,
 	.step = track_step,
 	.tend = track_tend,
+	.outline = track_outline,
 	.close = track_close,
 };

@@ -16,6 +16,7 @@
  * track_dir.c   opening and reading directories
  * track_entry.c what is under a name now
  * track_search.c
+ * track_outline.c the heaviest directories
  */
 #ifndef DISK_TRACK_H
 #define DISK_TRACK_H
@@ -104,6 +105,14 @@ struct track {
 	int64_t drifts;
 	int64_t sweeps;
 };
+
+/* -- track_outline.c -- */
+
+/** Of the method. */
+int track_outline(struct disk_job *job, struct outline *ret);
+
+/** The heaviest directories of a tree. 0 or -ENOMEM. */
+int tree_outline(const struct tree *tree, struct outline *ret);
 
 /* -- track_hear.c -- */
 

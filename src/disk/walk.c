@@ -31,6 +31,8 @@ struct level {
 	bool reading; /* The scan is in it now. */
 	bool unread;  /* There is more to read. */
 	bool partial; /* Already counted as such. */
+	struct walk_sum before; /* What was counted before it was entered, itself included. */
+	int64_t own;		/* Its own blocks. */
 };
 
 struct walk {
@@ -42,6 +44,7 @@ struct walk {
 	size_t depth, level_capacity;
 	char *names;
 	size_t names_used, names_capacity;
+	struct outline *outline; /* Or NULL. */
 };
 
 static struct level *deepest(struct walk *walk)
@@ -123,6 +126,61 @@ static void begin_reading(struct walk *walk, struct level *level)
 	level->reading = true;
 }
 
+/* -- the heaviest ----------------------------------------------------------------------------- */
+
+void walk_outline(struct walk *walk, struct outline *outline)
+{
+	walk->outline = outline;
+}
+
+/* What is counted from now on, until it is left, is below it. */
+static void begin_weighing(struct walk *walk, struct level *level)
+{
+	struct statx stat;
+
+	level->before = walk->sum;
+	if (walk->outline && scan_stat(level->fd, "", &stat) == 0)
+		level->own = (int64_t)stat.stx_blocks;
+}
+
+/* Names down to the deepest level. False: they are too long. */
+static bool join_names(const struct walk *walk, char path[OUTLINE_PATH_SIZE])
+{
+	size_t used = 0;
+
+	for (size_t i = 1; i < walk->depth; i++) {
+		const char *name = walk->names + walk->levels[i].name;
+		size_t length = strlen(name);
+
+		if (used + length + 2 > OUTLINE_PATH_SIZE)
+			return false;
+		if (used)
+			path[used++] = '/';
+		memcpy(path + used, name, length);
+		used += length;
+	}
+	path[used] = '\0';
+	return true;
+}
+
+/* Of the root nothing was counted before it, but itself. */
+static void end_weighing(struct walk *walk, const struct level *level)
+{
+	unsigned depth = (unsigned)(walk->depth - 1);
+	struct outline_dir dir = {
+		.depth = depth, .bytes = walk->sum.bytes, .files = walk->sum.files};
+	char path[OUTLINE_PATH_SIZE];
+
+	if (!walk->outline)
+		return;
+	if (depth) {
+		dir.bytes += level->own * 512 - level->before.bytes;
+		dir.files += 1 - level->before.files;
+	}
+	if (outline_wants(walk->outline, dir.bytes, depth) && join_names(walk, path))
+		outline_add(walk->outline, path, &dir);
+}
+
 static int enter(struct walk *walk, int fd, size_t name)
 {
 	int r = reserve_level(walk);
@@ -133,6 +191,7 @@ static int enter(struct walk *walk, int fd, size_t name)
 	}
 	walk->levels[walk->depth++] =
 		(struct level){.fd = fd, .name = name, .names = walk->names_used, .unread = true};
+	begin_weighing(walk, deepest(walk));
 	close_far_level(walk);
 	begin_reading(walk, deepest(walk));
 	return 1;
@@ -209,6 +268,7 @@ static int leave(struct walk *walk)
 {
 	struct level *level = deepest(walk);
 
+	end_weighing(walk, level);
 	if (walk->depth > 1)
 		reopen_parent(walk);
 	if (level->fd >= 0)

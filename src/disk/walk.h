@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 #include <tally/error.h>
+#include "disk/outline.h"
 #include "disk/scan.h"
 
 struct walk;
@@ -36,6 +37,12 @@ int walk_open(const char *path, struct walk **ret, struct tally_error *err);
  * @return  1: go on; 0: the walk is complete; -ENOMEM.
  */
 int walk_step(struct walk *walk, struct scan_batch *batch);
+
+/**
+ * Have the heaviest directories remembered, from the beginning; *outline is empty and stays the
+ * caller's. A file with several names counts in the directory where it is met first.
+ */
+void walk_outline(struct walk *walk, struct outline *outline);
 
 /** What was counted so far. */
 const struct walk_sum *walk_sum(const struct walk *walk);

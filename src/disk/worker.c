@@ -17,7 +17,10 @@
 /* Work without a look at anything else: bounds how late a small sandbox is behind a huge one. */
 #define SLICE_NS (5 * NS_PER_MS)
 
-enum { STARVED_TIMES = 20 }; /* A slice that takes so many times as long has waited. */
+enum {
+	STARVED_TIMES = 20, /* A slice that takes so many times as long has waited. */
+	HELD_ASKED = 8,	    /* What all processes hold is asked so often in an interval, at most. */
+};
 #define STARVED_NS (10 * NS_PER_S)
 
 static void signal_event(int fd)
@@ -112,6 +115,11 @@ static void look(struct worker *worker, struct sandbox *sandbox)
 static void tend(struct worker *worker, struct sandbox *sandbox)
 {
 	sandbox_tend(sandbox, &worker->tools);
+}
+
+static void outline(struct worker *worker, struct sandbox *sandbox)
+{
+	sandbox_outline(sandbox);
 }
 
 static void shut(struct worker *worker, struct sandbox *sandbox)
@@ -251,6 +259,17 @@ static bool tend_all(struct worker *worker, int64_t now_ns, int64_t *ret_due_ns)
 	return true;
 }
 
+/* Somebody waits for it, and it is made once for each figure at most: the budget pays later. */
+static bool outline_all(struct worker *worker)
+{
+	struct sandbox *sandbox;
+
+	while ((sandbox = schedule_next_outline(&worker->disk->schedule)))
+		if (!be_busy(worker, sandbox, outline))
+			return false;
+	return true;
+}
+
 static bool shut_gone(struct worker *worker)
 {
 	struct sandbox *sandbox;
@@ -272,7 +291,7 @@ static bool take_turn(struct worker *worker)
 	int64_t due_ns, tend_due_ns;
 
 	take_incoming(disk, now_ns);
-	if (!shut_gone(worker) || !tend_all(worker, now_ns, &tend_due_ns))
+	if (!shut_gone(worker) || !tend_all(worker, now_ns, &tend_due_ns) || !outline_all(worker))
 		return false;
 
 	struct sandbox *sandbox = schedule_next(&disk->schedule, now_ns, &due_ns);
@@ -292,6 +311,19 @@ static bool take_turn(struct worker *worker)
 }
 
 /* -- beginning and end ------------------------------------------------------------------------ */
+
+/* See disk_close(): while anyone asks, it waits. */
+static int ask_held(void *context, disk_held_visit_fn *visit, void *visit_context)
+{
+	struct disk *disk = context;
+
+	atomic_fetch_add(&disk->asking, 1);
+	int r = atomic_load(&disk->closing)
+			? -ECANCELED
+			: disk->options.held(disk->options.held_context, visit, visit_context);
+	atomic_fetch_sub(&disk->asking, 1);
+	return r;
+}
 
 static void take_over(struct worker *worker)
 {
@@ -315,10 +347,17 @@ static void *run(void *argument)
 
 	be_idle(worker);
 	worker->tools.batch.ring = ring_open();
+	worker->tools.held = (struct held_files){
+		.ask = disk->options.held ? ask_held : NULL,
+		.context = disk,
+		.procfs = disk->options.procfs,
+		.fresh_ns = disk->options.interval_ns / HELD_ASKED,
+	};
 	take_over(worker);
 	while (ours && !atomic_load(&disk->closing))
 		ours = take_turn(worker);
 	ring_close(worker->tools.batch.ring);
+	held_files_done(&worker->tools.held);
 	if (ours) {
 		signal_event(disk->ended_fd);
 	} else {

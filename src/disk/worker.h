@@ -43,8 +43,9 @@ struct disk {
 	struct disk_options options;
 	atomic_int references;
 	atomic_bool closing;
-	int wake_fd;  /**< eventfd: something for the worker. */
-	int ended_fd; /**< eventfd: the worker that has the schedule has ended. */
+	atomic_int asking; /**< Workers that are in options.held. */
+	int wake_fd;	   /**< eventfd: something for the worker. */
+	int ended_fd;	   /**< eventfd: the worker that has the schedule has ended. */
 	_Atomic(struct sandbox *) incoming; /**< New ones, and those a left worker returns. */
 	_Atomic uint64_t looks;
 	_Atomic int64_t cpu_ns;

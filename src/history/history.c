@@ -226,9 +226,33 @@ struct history_task *history_find(struct history *history, const char *id)
 	if (task || !history->keeper || !known_to_store(history, id))
 		return task;
 	pthread_mutex_lock(&history->lock);
-	task = history_begin_task(history, id);
+	task = history_lookup(history, id);
+	if (!task && (task = history_begin_task(history, id))) {
+		task->found = true;
+		history->found_count++;
+	}
 	pthread_mutex_unlock(&history->lock);
 	return task;
+}
+
+static void forget_found(struct history *history, struct history_task *task)
+{
+	history->found_count -= task->found;
+	task->found = false;
+}
+
+void history_drop_found(struct history *history, size_t limit)
+{
+	struct history_task *task, *next;
+
+	pthread_mutex_lock(&history->lock);
+	if (history->found_count > limit)
+		HASH_ITER (hh, history->tasks, task, next)
+			if (task->found) {
+				forget_found(history, task);
+				history_forget(history, task);
+			}
+	pthread_mutex_unlock(&history->lock);
 }
 
 static bool order_room(struct history *history)
@@ -294,6 +318,8 @@ int history_task(
 {
 	pthread_mutex_lock(&history->lock);
 	struct history_task *task = history_begin_task(history, id);
+	if (task)
+		forget_found(history, task);
 	pthread_mutex_unlock(&history->lock);
 	if (!task)
 		return tally_fail(err, -ENOMEM, "task %.200s: cannot begin its history", id);
@@ -316,6 +342,7 @@ static void drop_when_stored(struct history *history, struct history_task *task)
 void history_task_drop(struct history *history, struct history_task *task)
 {
 	pthread_mutex_lock(&history->lock);
+	forget_found(history, task);
 	if (history->keeper && task->number > 0)
 		drop_when_stored(history, task);
 	else

@@ -98,6 +98,12 @@ int history_task(struct history *history, const char *id, struct history_task **
 /** Find a task, one that only the store knows too. @return NULL when there is none. */
 struct history_task *history_find(struct history *history, const char *id);
 
+/**
+ * Let go of the tasks that were only found, never begun, when there are more than so many: for the
+ * writer, while no reader has a handle of one.
+ */
+void history_drop_found(struct history *history, size_t limit);
+
 /** Forget a task and all its samples; the store keeps what it has. */
 void history_task_drop(struct history *history, struct history_task *task);
 

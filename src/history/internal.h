@@ -105,6 +105,7 @@ struct history_task {
 	bool stored;	    /**< The store knows its number. */
 	bool new_names;	    /**< The store does not know all its names. */
 	bool new_roots;	    /**< The store does not have its roots as they are. */
+	bool found;	    /**< Only asked for: the store knows it, no record came. */
 	bool gone;	    /**< Dropped; lives on until the store has all of it. */
 	struct bytes roots; /**< As resume.c packs them. */
 	UT_hash_handle hh;
@@ -129,6 +130,7 @@ struct history {
 	struct history_task *tasks;
 	struct history_task **order; /**< All tasks, for the sweep. */
 	size_t task_count, task_capacity, swept;
+	size_t found_count; /**< Tasks that were only asked for. */
 	struct tier tiers[TIERS];
 	unsigned tier_count;
 	int64_t interval_ns;

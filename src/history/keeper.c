@@ -489,8 +489,8 @@ void keeper_close(struct history *history)
 	batch_done(&k->batch);
 	table_done(&k->table);
 	block_scratch_free(k->scratch);
-	store_close(k->store);
 	store_close(k->reader);
+	store_close(k->store); /* Last: it leaves one file behind, and nothing beside it. */
 	pthread_cond_destroy(&k->wake);
 	pthread_cond_destroy(&k->done);
 	pthread_mutex_destroy(&k->read_lock);

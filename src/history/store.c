@@ -359,12 +359,24 @@ int store_open(const char *path, bool read_only, uint64_t bytes, struct store **
 	return r;
 }
 
+/*
+ * What is closed is one file that can be copied, and read from where nothing can be written: the log
+ * is taken in and goes. While somebody reads, that cannot be; then the log stays, and is as good.
+ */
+static void leave_one_file(struct store *store)
+{
+	sqlite3_busy_timeout(store->db, 0);
+	sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+}
+
 struct store *store_close(struct store *store)
 {
 	if (!store)
 		return NULL;
 	for (unsigned i = 0; i < STATEMENT_COUNT; i++)
 		sqlite3_finalize(store->statements[i]);
+	if (store->db && !store->read_only && store->lock_fd >= 0)
+		leave_one_file(store);
 	sqlite3_close(store->db);
 	cleanup_close(&store->lock_fd);
 	free(store->path);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "base/fail.h"
+#include "base/holder.h"
 #include "history/store.h"
 
 /* What SQLite keeps beside a file, by its suffix. */
@@ -87,20 +88,22 @@ int store_file_create(const char *path, struct tally_error *err)
 
 int store_file_lock(const char *path, int *ret_fd, struct tally_error *err)
 {
-	char name[PATH_MAX];
+	char name[PATH_MAX], holder[128] = "another Tally";
 
 	snprintf(name, sizeof(name), "%s" LOCK_SUFFIX, path);
 
 	CLEANUP_CLOSE int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return tally_fail(err, -errno, "store %s: cannot lock it by %s", path, name);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK
-			       ? tally_refuse(err, -EBUSY,
-					 "store %s is being written by another Tally; stop that "
-					 "one, or name another file",
-					 path)
-			       : tally_fail(err, -errno, "store %s: cannot lock it", path);
+	int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	if (r == -EWOULDBLOCK) {
+		holder_of_lock(fd, holder, sizeof(holder));
+		return tally_refuse(err, -EBUSY,
+			"store %s is being written by %s; stop that one, or name another file",
+			path, holder);
+	}
+	if (r < 0)
+		return tally_fail(err, r, "store %s: cannot lock it", path);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -20,7 +20,8 @@ void tally_sample_start(struct tally_sample *sum, int64_t wall_ns, int64_t boot_
 	sum->boot_ns = boot_ns;
 	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
 		if (tally_metrics[i].aggregate == TALLY_AGGREGATE_TASK)
-			sum->reason[i] = TALLY_REASON_NO_SANDBOX;
+			sum->reason[i] = i <= TALLY_DISK_AGE ? TALLY_REASON_NO_SANDBOX
+							     : TALLY_REASON_NO_CGROUP;
 }
 
 /* Absent because there is nothing to know, rather than because it could not be read. */

@@ -22,6 +22,10 @@ static const char *const reasons[TALLY_REASON_COUNT] = {
 		"not in this history: it was written before this figure existed",
 	[TALLY_REASON_NOT_SHARED] =
 		"the kernel shows it to the owner alone, so does the observer: ask as root or its own user, give its token, or start it with --share",
+	[TALLY_REASON_NO_CGROUP] = "only a task that is a cgroup has it; see --source cgroup:PATH",
+	[TALLY_REASON_NO_CONTROLLER] =
+		"the task's cgroup is without the controller that tells it; enable it in cgroup.subtree_control of the one above",
+	[TALLY_REASON_NO_LIMIT] = "no limit is set",
 };
 
 TALLY_API

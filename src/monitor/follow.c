@@ -10,6 +10,12 @@
 #include "source/told.h"
 #include "monitor/resume.h"
 
+/* Tasks of the past that are kept at hand because somebody asked for them. */
+#define FOUND_MAX 64
+
+/* Roots of a process that are remembered besides those that live. */
+#define ROOTS_REMEMBERED 256
+
 void monitor_fault(struct tally_monitor *monitor, struct fault *said, const struct tally_error *err)
 {
 	pthread_mutex_lock(&monitor->lock);
@@ -61,6 +67,7 @@ static void watch_sandbox(struct tally_monitor *monitor, struct task *task, cons
 	task->sandbox = copy;
 	task->has_disk = watched;
 	task->disk = number;
+	task->holders_told = 0;
 	pthread_mutex_unlock(&monitor->lock);
 }
 
@@ -93,6 +100,8 @@ static int add_root(struct tally_monitor *monitor, struct process *process,
 		.cgroup_id = told->cgroup_id,
 		.cgroup = told->cgroup,
 		.subreaper = told->subreaper,
+		.sign = told->sign,
+		.family = told->family,
 	};
 	int r = 0;
 
@@ -132,6 +141,35 @@ static void follow_root(struct tally_monitor *monitor, struct task *task, size_t
 	}
 }
 
+static bool is_told(const struct source_task *told, const struct process *process, size_t root)
+{
+	for (size_t i = 0; i < told->process_count; i++)
+		if (told->processes[i].pid == process->roots[root].pid &&
+			told->processes[i].start_ns == process->roots[root].start_ns)
+			return true;
+	return false;
+}
+
+/*
+ * Roots that a source tells no more will not come back. They are remembered all the same, for runs are
+ * counted, but not without end where a task is made of what lives for a moment.
+ */
+static void forget_roots(
+	struct tally_monitor *monitor, struct process *process, const struct source_task *told)
+{
+	size_t kept = 0;
+
+	if (process->root_count < ROOTS_REMEMBERED + 2 * told->process_count)
+		return;
+	pthread_mutex_lock(&monitor->lock);
+	for (size_t i = 0; i < process->root_count; i++)
+		if (is_told(told, process, i))
+			process->roots[kept++] = process->roots[i];
+	process->roots_forgotten += process->root_count - kept;
+	process->root_count = kept;
+	pthread_mutex_unlock(&monitor->lock);
+}
+
 static void follow_processes(
 	struct tally_monitor *monitor, struct task *task, const struct source_task *told)
 {
@@ -139,9 +177,11 @@ static void follow_processes(
 		pthread_mutex_lock(&monitor->lock);
 		struct process *process = update_process(monitor, task, &told->processes[i]);
 		pthread_mutex_unlock(&monitor->lock);
-		if (process && !life_ended(told->life))
-			follow_root(monitor, task, (size_t)(process - task->processes),
-				&told->processes[i]);
+		if (!process || life_ended(told->life))
+			continue;
+		forget_roots(monitor, process, told);
+		follow_root(
+			monitor, task, (size_t)(process - task->processes), &told->processes[i]);
 	}
 }
 
@@ -179,10 +219,14 @@ static void update_life(struct task *task, const struct source_task *told, int64
 		task->processes[i].seen = false;
 }
 
-static void refuse_claim(struct listing *listing, const struct task *task)
+/* Once: the source will name it in every listing. */
+static void refuse_claim(struct listing *listing, struct task *task)
 {
 	struct tally_error err;
 
+	if (task->refused == listing->source)
+		return;
+	task->refused = listing->source;
 	tally_refuse(&err, -EEXIST,
 		"task %s of source %s is ignored: source %s claims that id; rename one of them",
 		task->id, listing->source->ops->name, task->owner->ops->name);
@@ -220,6 +264,7 @@ static void take_listed(void *context, const struct source_task *told)
 		return;
 	watch_sandbox(monitor, task, told->sandbox);
 	follow_processes(monitor, task, told);
+	monitor_take_cgroup(monitor, task, told->cgroup);
 }
 
 /* A task that its source does not name any more is over, and nobody said how. */
@@ -291,8 +336,10 @@ void monitor_refresh_sources(struct tally_monitor *monitor)
 void monitor_unfollow(struct tally_monitor *monitor, struct task *task)
 {
 	for (size_t i = 0; i < task->process_count; i++) {
-		if (task->processes[i].group != GROUP_NONE)
-			collector_group_remove(monitor->collector, task->processes[i].group);
+		if (task->processes[i].group == GROUP_NONE)
+			continue;
+		resumed_retire(&task->resume, &task->processes[i]);
+		collector_group_remove(monitor->collector, task->processes[i].group);
 		task->processes[i].group = GROUP_NONE;
 	}
 	task->followed = false;
@@ -314,10 +361,20 @@ static void forget(struct tally_monitor *monitor, struct task *task)
 	task_free(task);
 }
 
+/* Tasks of the past that somebody asked for. */
+static void forget_found(struct tally_monitor *monitor)
+{
+	if (pthread_rwlock_trywrlock(&monitor->drop_lock) != 0)
+		return;
+	history_drop_found(monitor->history, FOUND_MAX);
+	pthread_rwlock_unlock(&monitor->drop_lock);
+}
+
 void monitor_retire_tasks(struct tally_monitor *monitor, int64_t boot_ns)
 {
 	struct task *task, *next;
 
+	forget_found(monitor);
 	HASH_ITER (hh, monitor->tasks, task, next) {
 		if (!task->ended_boot_ns)
 			continue;

@@ -57,8 +57,12 @@ struct tally_monitor {
 	size_t source_count;
 	struct history_process *record; /**< Scratch of a tick, of the largest task. */
 	size_t record_room;
+	struct disk_holder *holders; /**< Scratch of a tick, of one task. */
+	size_t holder_room;
+	int64_t holders_told_ns; /**< When the disk worker was told of pids; 0: never. */
 	struct fault collector_said;
 	struct fault history_said;
+	struct cgroup_descriptors cgroup_descriptors;
 
 	pthread_mutex_t lock;
 	struct task *tasks; /**< uthash by id; iterates in order of appearance. */
@@ -93,8 +97,21 @@ int monitor_tick(struct tally_monitor *monitor, struct tally_error *err);
 /** Take newly arrived disk figures into the newest samples. Under tick_lock. */
 void monitor_take_disk(struct tally_monitor *monitor);
 
+/** Tell the disk worker which pids there are, from time to time. Under tick_lock. */
+void monitor_tell_holders(struct tally_monitor *monitor, int64_t boot_ns);
+
+/** Put what is held open without a name into a sample of a task. */
+void disk_deleted_put(const struct disk_reading *disk, struct tally_sample *sample);
+
 /** Put the newest disk figure of a task into a sample of it. */
 void task_disk_put(struct tally_monitor *monitor, struct task *task, struct tally_sample *sample);
+
+/** Begin to read the cgroup that a task is, or go on with the next one. Under tick_lock. */
+void monitor_take_cgroup(
+	struct tally_monitor *monitor, struct task *task, const struct source_cgroup *told);
+
+/** Read the cgroups of tasks: those that have run since, and the others in turn. Under tick_lock. */
+void monitor_read_cgroups(struct tally_monitor *monitor);
 
 /** Body of the tick thread. */
 void *monitor_loop(void *monitor);

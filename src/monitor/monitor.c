@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fail.h"
@@ -66,6 +67,14 @@ static int init_lock(pthread_mutex_t *lock)
 	return pthread_mutex_init(lock, NULL);
 }
 
+/* A collector may keep three quarters of the descriptors there can be. */
+static size_t cgroup_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 8 : 0;
+}
+
 static struct tally_monitor *allocate(void)
 {
 	struct tally_monitor *monitor = calloc(1, sizeof(*monitor));
@@ -73,6 +82,7 @@ static struct tally_monitor *allocate(void)
 	if (!monitor)
 		return NULL;
 	monitor->wake_fd = -1;
+	monitor->cgroup_descriptors.limit = cgroup_descriptor_limit();
 	monitor->machine.first_busy_ns = -1;
 	monitor->machine.busy_ns = -1;
 	if (init_lock(&monitor->tick_lock) || init_lock(&monitor->lock) ||
@@ -86,6 +96,29 @@ static struct tally_monitor *allocate(void)
 static void disk_changed(void *context)
 {
 	monitor_wake(context);
+}
+
+/* Between the two rooms, which do not know each other. */
+struct held_visit {
+	disk_held_visit_fn *visit;
+	void *context;
+};
+
+static int pass_held(void *context, const struct collect_held *held)
+{
+	const struct held_visit *to = context;
+	struct disk_held file = {held->pid, held->thread, held->fd, held->device, held->inode,
+		held->blocks, held->size};
+
+	return to->visit(to->context, &file);
+}
+
+static int list_held(void *context, disk_held_visit_fn *visit, void *visit_context)
+{
+	struct tally_monitor *monitor = context;
+	struct held_visit to = {visit, visit_context};
+
+	return collector_held(monitor->collector, pass_held, &to);
 }
 
 static int open_parts(struct tally_monitor *monitor, const struct tally_monitor_options *o,
@@ -106,6 +139,8 @@ static int open_parts(struct tally_monitor *monitor, const struct tally_monitor_
 		.changed = disk_changed,
 		.context = monitor,
 		.log = &monitor->log,
+		.held = list_held,
+		.held_context = monitor,
 	};
 
 	monitor->procfs = strdup(o->procfs);
@@ -115,6 +150,7 @@ static int open_parts(struct tally_monitor *monitor, const struct tally_monitor_
 	if (monitor->wake_fd < 0)
 		return tally_fail(err, -errno, "cannot make an eventfd");
 
+	disk.procfs = monitor->procfs;
 	int r = history_open(&history, &monitor->history, err);
 	return r < 0 ? r : disk_open(&disk, &monitor->disk, err);
 }
@@ -194,6 +230,7 @@ struct tally_monitor *tally_monitor_free(struct tally_monitor *monitor)
 	pthread_mutex_destroy(&monitor->tick_lock);
 	free(monitor->sources);
 	free(monitor->record);
+	free(monitor->holders);
 	free(monitor->procfs);
 	free(monitor);
 	return NULL;

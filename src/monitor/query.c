@@ -266,7 +266,7 @@ static void visit_process(const struct tally_monitor *monitor, const struct proc
 		.started_wall_ns = process->started_wall_ns,
 		.ended_wall_ns = process->ended_wall_ns,
 		.return_code = process->return_code,
-		.runs = (int)process->root_count,
+		.runs = (int)(process->root_count + process->roots_forgotten),
 	};
 	struct tally_reading reading;
 
@@ -381,6 +381,21 @@ static int64_t self_rss(void)
 	return (int64_t)resident * sysconf(_SC_PAGESIZE);
 }
 
+static bool take_earliest(void *context, const char *id, int64_t first_ns, int64_t last_ns)
+{
+	int64_t *earliest_ns = context;
+
+	if (*earliest_ns == 0 || first_ns < *earliest_ns)
+		*earliest_ns = first_ns;
+	return true;
+}
+
+int monitor_reach(struct tally_monitor *monitor, int64_t *ret_first_ns)
+{
+	*ret_first_ns = 0;
+	return history_alive(monitor->history, INT64_MIN, INT64_MAX, take_earliest, ret_first_ns);
+}
+
 /* Under lock. */
 static void count_followed(struct tally_monitor *monitor, struct tally_status *ret)
 {
@@ -412,6 +427,7 @@ TALLY_API
 void tally_monitor_status(struct tally_monitor *monitor, struct tally_status *ret)
 {
 	struct history_status history;
+	struct disk_status disk;
 
 	*ret = (struct tally_status){
 		.version = tally_version(),
@@ -423,6 +439,11 @@ void tally_monitor_status(struct tally_monitor *monitor, struct tally_status *re
 		.self_cpu_ns = clock_process_cpu_ns(),
 		.self_rss_bytes = self_rss(),
 	};
+	disk_status(monitor->disk, &disk);
+	ret->disk_sandboxes = disk.sandboxes;
+	ret->disk_stuck = disk.stuck;
+	ret->disk_looks = disk.looks;
+	ret->disk_cpu_ns = disk.cpu_ns;
 	history_status(monitor->history, &history);
 	ret->history_bytes = history.bytes;
 	ret->history_limit_bytes = history.bytes_limit;

@@ -97,6 +97,40 @@ bool resumed_add(struct resumed *list, const struct process *process, struct tal
 	return false;
 }
 
+static struct resumed *find_or_add(struct resumed **list, const char *process)
+{
+	struct resumed *resume = *list;
+
+	while (resume && strcmp(resume->process, process) != 0)
+		resume = resume->next;
+	if (resume)
+		return resume;
+	resume = calloc(1, sizeof(*resume));
+	if (!resume)
+		return NULL;
+	resume->process = strdup(process);
+	if (!resume->process) {
+		free(resume);
+		return NULL;
+	}
+	resume->next = *list;
+	return *list = resume;
+}
+
+/* The newest sample has what was carried so far in it. */
+void resumed_retire(struct resumed **list, const struct process *process)
+{
+	const struct tally_sample *now = &process->figures.now;
+	struct resumed *resume = now->boot_ns ? find_or_add(list, process->name) : NULL;
+
+	if (!resume)
+		return;
+	resume->settled = true;
+	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
+		if (tally_metrics[i].kind == TALLY_KIND_COUNTER && tally_sample_has(now, i))
+			resume->carry[i] = now->value[i];
+}
+
 int resumed_keep(struct history *history, const struct task *task)
 {
 	CLEANUP_FREE struct history_root *roots = calloc(task->process_count, sizeof(*roots));

@@ -42,6 +42,12 @@ void resumed_free(struct resumed *list);
  */
 bool resumed_add(struct resumed *list, const struct process *process, struct tally_sample *sample);
 
+/**
+ * Remember what a process consumed, for its group is about to be given back: should it come again,
+ * its counters go on. Without memory they begin anew.
+ */
+void resumed_retire(struct resumed **list, const struct process *process);
+
 /** Tell the history which roots a task's processes have. */
 int resumed_keep(struct history *history, const struct task *task);
 

@@ -43,6 +43,7 @@ void task_free(struct task *task)
 		free(task->processes[i].name);
 		free(task->processes[i].roots);
 	}
+	cgroup_figures_close(task->cgroup);
 	resumed_free(task->resume);
 	free(task->told);
 	free(task->processes);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <tally/monitor.h>
 #include "base/hash.h"
+#include "collect/cgroup_figures.h"
 #include "collect/collector.h"
 #include "source/source.h"
 
@@ -35,6 +36,7 @@ struct process {
 	int return_code;
 	struct root *roots;
 	size_t root_count, root_room;
+	size_t roots_forgotten; /**< Earlier ones, only their number is kept. */
 	struct figures figures;
 	bool seen; /**< Named by the listing under way. */
 };
@@ -47,18 +49,24 @@ struct task {
 	bool has_disk;
 	uint32_t disk;		 /**< Its number in the disk worker, when has_disk. */
 	const char *disk_method; /**< Static, or NULL. */
+	uint64_t holders_told;	 /**< Hash of the pids that the disk worker was told; 0: none. */
 	enum tally_life life;
 	int64_t started_wall_ns, ended_wall_ns;
 	int64_t ended_boot_ns; /**< When we first heard that it ended; 0: it has not. */
 	struct process *processes;
 	size_t process_count, process_room;
-	struct history_task *history; /**< NULL until its first sample. */
-	struct resumed *resume;	      /**< What the last run knew of it, or NULL. */
-	struct source_task *told;     /**< All its source told, where that is more, or NULL. */
-	bool roots_changed;	      /**< The history has not been told of all its roots. */
+	struct history_task *history;  /**< NULL until its first sample. */
+	struct resumed *resume;	       /**< What the last run knew of it, or NULL. */
+	struct source_task *told;      /**< All its source told, where that is more, or NULL. */
+	bool roots_changed;	       /**< The history has not been told of all its roots. */
+	struct cgroup_figures *cgroup; /**< Of the cgroup that it is, or NULL. */
+	uint64_t cgroup_id;
+	int64_t cgroup_cpu_ns; /**< What it had consumed when those were read last. */
 	struct figures figures;
-	bool followed; /**< Its groups are in the collector. */
-	bool seen;     /**< Named by the listing under way. */
+	const struct source
+		*refused; /**< Said of this source last: that it may not claim the id. */
+	bool followed;	  /**< Its groups are in the collector. */
+	bool seen;	  /**< Named by the listing under way. */
 	UT_hash_handle hh;
 };
 

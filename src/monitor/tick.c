@@ -17,7 +17,7 @@ static void put_disk_figures(
 {
 	tally_sample_set(sample, TALLY_DISK, disk->bytes);
 	tally_sample_set(sample, TALLY_DISK_FILES, disk->files);
-	tally_sample_unset(sample, TALLY_DISK_DELETED, TALLY_REASON_COLLECTOR);
+	disk_deleted_put(disk, sample);
 	tally_sample_set(
 		sample, TALLY_DISK_AGE, boot_ns > disk->boot_ns ? boot_ns - disk->boot_ns : 0);
 }
@@ -90,6 +90,8 @@ static void take_task(struct tally_monitor *monitor, struct task *task, struct i
 		tally_sample_add(&sum, &part);
 	}
 	task_disk_put(monitor, task, &sum);
+	if (task->cgroup)
+		cgroup_figures_put(task->cgroup, &sum);
 	figures_take(&task->figures, &sum);
 }
 
@@ -171,6 +173,8 @@ int monitor_tick(struct tally_monitor *monitor, struct tally_error *err)
 	if (r < 0)
 		return tally_prefix(err, r, "collector %s", monitor->collector->ops->name);
 
+	monitor_read_cgroups(monitor);
+
 	struct instant at = {clock_wall_ns(), clock_boot_ns()};
 	pthread_mutex_lock(&monitor->lock);
 	take_samples(monitor, at);
@@ -182,6 +186,7 @@ int monitor_tick(struct tally_monitor *monitor, struct tally_error *err)
 	pthread_mutex_unlock(&monitor->lock);
 
 	keep_samples(monitor, at);
+	monitor_tell_holders(monitor, at.boot_ns);
 	monitor_retire_tasks(monitor, at.boot_ns);
 
 	cpu_ns = clock_thread_cpu_ns() - cpu_ns;

@@ -34,6 +34,8 @@ struct answers {
 	/* What the last ones took, as a hint for the next. */
 	size_t task_count, process_count;
 	size_t tasks_length, metrics_length;
+	/* How far back the history reaches, and when that was found out, CLOCK_BOOTTIME; 0: never. */
+	int64_t first_ns, first_asked_ns;
 };
 
 /**

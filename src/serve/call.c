@@ -6,15 +6,16 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/fail.h"
+#include "monitor/monitor.h"
 #include "serve/asset.h"
 #include "serve/query.h"
+#include "serve/remote/remote.h"
 #include "serve/series.h"
 #include "serve/snapshot.h"
 #include "serve/tasks.h"
 
-/* A task whose nearest sample is farther away than so many intervals was not there. */
-#define NEAR_INTERVALS 3
-#define NEAR_LEAST_NS  (2 * NS_PER_S)
+/* How long the answer to how far the history reaches back is good for. */
+#define REACH_NS (10 * NS_PER_S)
 
 static int status_of(int code)
 {
@@ -79,15 +80,13 @@ static int write_tasks(struct call *call, const char *task, const struct query *
 	struct tally_status status;
 	int r = take(call, task, &snapshot, err);
 
+	if (r == -ENOENT && query->has_at)
+		r = 0; /* The history may know it. */
+	if (r == 0 && query->has_at)
+		r = snapshot_turn_back(&snapshot, monitor, task, query->at_ns, err);
 	if (r < 0)
 		return status_of(r);
 	read_status(call, &status);
-	if (query->has_at) {
-		int64_t near_ns = NEAR_INTERVALS * status.interval_ns;
-
-		near_ns = near_ns > NEAR_LEAST_NS ? near_ns : NEAR_LEAST_NS;
-		snapshot_turn_back(&snapshot, monitor, query->at_ns, task ? INT64_MAX : near_ns);
-	}
 	if (task && snapshot.task_count == 0) {
 		tally_refuse(err, -ENODATA, "task %s has no sample in the history", task);
 		return MHD_HTTP_NOT_FOUND;
@@ -145,20 +144,6 @@ int call_task(struct call *call, struct tally_error *err)
 
 /* ---- history ---- */
 
-/* How far before the range a sample may lie that the first rate is derived from. */
-static int64_t begin_of(const struct call *call, const struct query *query)
-{
-	struct tally_status status;
-	int64_t lead_ns = query->step_ns, begin_ns;
-
-	if (query->since_ns == INT64_MIN)
-		return INT64_MIN;
-	read_status(call, &status);
-	if (lead_ns < 2 * status.interval_ns)
-		lead_ns = 2 * status.interval_ns;
-	return __builtin_sub_overflow(query->since_ns, lead_ns, &begin_ns) ? INT64_MIN : begin_ns;
-}
-
 static int write_series(struct call *call, const struct series *series, struct tally_error *err)
 {
 	if (series->code == -EFBIG) {
@@ -175,6 +160,28 @@ static int write_series(struct call *call, const struct series *series, struct t
 	return MHD_HTTP_OK;
 }
 
+static bool skip(void *context, const struct tally_sample *sample)
+{
+	return false;
+}
+
+/* What is followed but not sampled yet has an empty history; of what is unknown the monitor tells
+ * more than the history could. */
+static int find_reason(struct call *call, const struct query *query, struct tally_error *err)
+{
+	return tally_monitor_range(call->server->options.monitor, call->request->args[0],
+		query->process, INT64_MAX, INT64_MAX, skip, NULL, err);
+}
+
+static void choose_step(struct call *call, struct query *query)
+{
+	struct history_extent extent;
+
+	if (query->auto_step && monitor_past_extent(call->server->options.monitor,
+					call->request->args[0], query->process, &extent, NULL) == 0)
+		query->step_ns = series_step(&extent, query->since_ns, query->until_ns);
+}
+
 int call_history(struct call *call, struct tally_error *err)
 {
 	struct series series;
@@ -183,15 +190,33 @@ int call_history(struct call *call, struct tally_error *err)
 
 	if (status)
 		return status;
+	choose_step(call, &query);
 	series_begin(&series, &query, call->sees == SEES_ALL ? 0 : snapshot_guarded());
-	int r = tally_monitor_range(call->server->options.monitor, call->request->args[0],
-		query.process, begin_of(call, &query), query.until_ns, series_add, &series, err);
+	int r = monitor_past_points(call->server->options.monitor, call->request->args[0],
+		query.process, series_since(&query), query.until_ns, series_add, &series, err);
+	if (r == -ENOENT)
+		r = find_reason(call, &query, err);
 	status = r < 0 ? status_of(r) : write_series(call, &series, err);
 	series_done(&series);
 	return status;
 }
 
 /* ---- the observer itself ---- */
+
+/* It takes an index of the whole store to know, and changes slowly. */
+static int64_t history_first(struct call *call)
+{
+	struct answers *answers = &call->server->answers;
+	int64_t now_ns = clock_boot_ns(), first_ns;
+
+	if (answers->first_ns > 0 && now_ns - answers->first_asked_ns < REACH_NS)
+		return answers->first_ns;
+	if (monitor_reach(call->server->options.monitor, &first_ns) < 0 || first_ns == 0)
+		first_ns = -1;
+	answers->first_ns = first_ns;
+	answers->first_asked_ns = now_ns;
+	return first_ns;
+}
 
 static void read_self(struct call *call, struct self_status *ret)
 {
@@ -208,6 +233,7 @@ static void read_self(struct call *call, struct self_status *ret)
 	ret->http.series_limit = server->options.series_limit;
 	ret->http.folded = server->answers.exposure.folded;
 	ret->http.folded_total = server->answers.exposure.folded_total;
+	remote_status(server->options.remote, &ret->remote);
 }
 
 int call_status(struct call *call, struct tally_error *err)
@@ -215,6 +241,7 @@ int call_status(struct call *call, struct tally_error *err)
 	struct self_status self;
 
 	read_self(call, &self);
+	self.history_first_ns = history_first(call);
 	self_write_json(&call->body, &self);
 	return MHD_HTTP_OK;
 }

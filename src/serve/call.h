@@ -41,6 +41,8 @@ int call_asset(struct call *call, struct tally_error *err);
 int call_tasks(struct call *call, struct tally_error *err);
 int call_task(struct call *call, struct tally_error *err);
 int call_history(struct call *call, struct tally_error *err);
+int call_disk(struct call *call, struct tally_error *err);
+int call_deleted(struct call *call, struct tally_error *err);
 int call_status(struct call *call, struct tally_error *err);
 int call_metrics(struct call *call, struct tally_error *err);
 int call_health(struct call *call, struct tally_error *err);

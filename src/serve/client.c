@@ -12,7 +12,6 @@
 #include "base/attr.h"
 #include "base/fail.h"
 #include "base/parse.h"
-#include "serve/buffer.h"
 
 /* An observer that does not answer for so long is none. */
 #define PATIENCE_SECONDS 10
@@ -112,22 +111,40 @@ static int refuse_answer(json_t *answer, struct tally_error *err)
 	return tally_refuse(err, -EREMOTE, "%s", why ? why : "the observer refuses");
 }
 
+int client_ask(
+	const char *socket, const char *target, struct client_answer *ret, struct tally_error *err)
+{
+	CLEANUP_CLOSE int fd = connect_to(socket, err);
+
+	*ret = (struct client_answer){.whole = {.limit = ANSWER_MAX}};
+	if (fd < 0)
+		return fd;
+	int r = exchange(fd, socket, target, &ret->whole, err);
+	if (r == 0 && take_apart(&ret->whole, &ret->status, &ret->body) < 0)
+		r = tally_refuse(err, -EBADMSG, "what answers at %s is no observer", socket);
+	return r;
+}
+
+void client_answer_done(struct client_answer *answer)
+{
+	buffer_done(&answer->whole);
+}
+
 int client_get(const char *socket, const char *target, json_t **ret, int *ret_status,
 	struct tally_error *err)
 {
-	CLEANUP_CLOSE int fd = connect_to(socket, err);
-	CLEANUP_BUFFER struct buffer answer = {.limit = ANSWER_MAX};
-	struct cursor body;
+	struct client_answer answer;
+	json_t *document = NULL;
+	int r = client_ask(socket, target, &answer, err);
 
-	if (fd < 0)
-		return fd;
-	int r = exchange(fd, socket, target, &answer, err);
+	if (r == 0) {
+		*ret_status = answer.status;
+		document = json_loadb(
+			answer.body.at, (size_t)(answer.body.end - answer.body.at), 0, NULL);
+	}
+	client_answer_done(&answer);
 	if (r < 0)
 		return r;
-	if (take_apart(&answer, ret_status, &body) < 0)
-		return tally_refuse(err, -EBADMSG, "what answers at %s is no observer", socket);
-
-	json_t *document = json_loadb(body.at, (size_t)(body.end - body.at), 0, NULL);
 	if (!document)
 		return tally_refuse(err, -EBADMSG, "what answers at %s is no observer", socket);
 	if (*ret_status >= 400) {

@@ -15,8 +15,8 @@
 #include <unistd.h>
 #include "base/attr.h"
 #include "base/fail.h"
+#include "base/holder.h"
 #include "base/parse.h"
-#include "serve/holder.h"
 
 #define BACKLOG 1024
 

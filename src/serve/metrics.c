@@ -310,6 +310,28 @@ static const struct self_family {
 		"Connections closed for being slow"),
 	ROW("tally_self_http_overloaded", COUNTER, COUNT, U64, http.overloaded,
 		"Answers refused because too many bytes wait for slow readers"),
+	ROW("tally_self_remote_write_sent", COUNTER, COUNT, I64, remote.sent,
+		"Samples that the receiver of remote write took"),
+	ROW("tally_self_remote_write_requests", COUNTER, COUNT, I64, remote.requests,
+		"Requests of remote write, those that failed included"),
+	ROW("tally_self_remote_write_retries", COUNTER, COUNT, I64, remote.retries,
+		"Requests of remote write that have to be sent again"),
+	ROW("tally_self_remote_write_refused", COUNTER, COUNT, I64, remote.refused,
+		"Samples dropped because the receiver refused them for good"),
+	ROW("tally_self_remote_write_overflowed", COUNTER, COUNT, I64, remote.overflowed,
+		"Samples dropped because the queue was full or could not be written"),
+	ROW("tally_self_remote_write_skipped", COUNTER, COUNT, I64, remote.skipped,
+		"Instants not sent because the clock was set back before the last one sent"),
+	ROW("tally_self_remote_write_failing", GAUGE, COUNT, I64, remote.failing,
+		"Whether the last request of remote write failed (1)"),
+	ROW("tally_self_remote_write_queue_samples", GAUGE, COUNT, I64, remote.queue_samples,
+		"Samples that wait to be sent"),
+	ROW("tally_self_remote_write_queue_bytes", GAUGE, BYTES, I64, remote.queue_bytes,
+		"Bytes that wait to be sent"),
+	ROW("tally_self_remote_write_queue_limit_bytes", GAUGE, BYTES, I64,
+		remote.queue_limit_bytes, "Bytes that may wait to be sent"),
+	ROW("tally_self_remote_write_lag_seconds", GAUGE, NS, I64, remote.lag_ns,
+		"Age of the oldest samples that wait to be sent"),
 	ROW("tally_machine_cpu_seconds", COUNTER, NS, I64, monitor.machine_cpu_ns,
 		"CPU time of the whole machine since the observer was started"),
 	ROW("tally_other_cpu_seconds", COUNTER, NS, I64, monitor.other_cpu_ns,
@@ -384,4 +406,75 @@ void metrics_write(struct buffer *out, enum metrics_format format, const struct 
 	put_self(&e);
 	if (format == METRICS_OPENMETRICS)
 		buffer_puts(out, "# EOF\n");
+}
+
+/* ---- the same, one by one ---- */
+
+static double real_of(enum tally_unit unit, int64_t value)
+{
+	return unit == TALLY_UNIT_NS ? (double)value / 1e9 : (double)value;
+}
+
+static void visit_metric(
+	const struct exposure *exposure, int metric, metrics_value_fn *visit, void *context)
+{
+	const struct tally_metric_info *info = &tally_metrics[metric];
+	bool of_task = info->aggregate == TALLY_AGGREGATE_TASK;
+	struct metrics_value value = {.prefix = "tally_",
+		.family = info->family,
+		.suffix = suffix_of(type_of(metric)),
+		.label = info->label,
+		.label_value = info->label_value};
+
+	for (size_t i = 0; i < exposure->row_count; i++) {
+		value.row = &exposure->rows[i];
+		if (value.row->task != of_task || !tally_sample_has(value.row->sample, metric))
+			continue;
+		value.value = real_of(info->unit, value.row->sample->value[metric]);
+		visit(context, &value);
+	}
+}
+
+static void visit_process_family(const struct exposure *exposure,
+	const struct process_family *family, metrics_value_fn *visit, void *context)
+{
+	struct metrics_value value = {
+		.prefix = "tally_", .family = family->family, .suffix = suffix_of(family->type)};
+
+	for (size_t i = 0; i < exposure->row_count; i++) {
+		value.row = &exposure->rows[i];
+		int64_t raw = value.row->info ? family->get(value.row->info) : -1;
+
+		if (raw < 0)
+			continue;
+		value.value = real_of(family->unit, raw);
+		visit(context, &value);
+	}
+}
+
+static void visit_self(const struct self_status *self, metrics_value_fn *visit, void *context)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(self_families); i++) {
+		const struct self_family *family = &self_families[i];
+		int64_t raw = read_stored(family, self);
+		struct metrics_value value = {.prefix = "",
+			.family = family->family,
+			.suffix = suffix_of(family->type),
+			.value = real_of(family->unit, raw)};
+
+		if (raw >= 0)
+			visit(context, &value);
+	}
+}
+
+void metrics_visit(const struct exposure *exposure, const struct self_status *self,
+	metrics_value_fn *visit, void *context)
+{
+	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
+		if (exported(i))
+			visit_metric(exposure, i, visit, context);
+	for (size_t i = 0; i < ARRAY_SIZE(process_families); i++)
+		visit_process_family(exposure, &process_families[i], visit, context);
+	if (self)
+		visit_self(self, visit, context);
 }

@@ -27,4 +27,24 @@ const char *metrics_content_type(enum metrics_format format);
 void metrics_write(struct buffer *out, enum metrics_format format, const struct exposure *exposure,
 	const struct self_status *self, uint64_t hidden);
 
+/** One sample of the text, taken apart. */
+struct metrics_value {
+	const char *prefix, *family,
+		*suffix;		 /**< Its name, in three pieces that are put together. */
+	const char *label, *label_value; /**< Of the family, or NULL. */
+	const struct exposed *row;	 /**< Its other labels; NULL: it has none. */
+	double value;
+};
+
+typedef void metrics_value_fn(void *context, const struct metrics_value *value);
+
+/**
+ * Visit all samples of the text, in its order, but for tally_self_info. For those who write them in
+ * other ways.
+ *
+ * @self  NULL: without Tally's own.
+ */
+void metrics_visit(const struct exposure *exposure, const struct self_status *self,
+	metrics_value_fn *visit, void *context);
+
 #endif

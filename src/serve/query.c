@@ -43,13 +43,13 @@ static int read_time(
 	return r < 0 ? BAD_REQUEST : 0;
 }
 
-static int read_step(const char *text, int64_t *ret, struct tally_error *err)
+/* "10s", "0", or "auto" */
+static int read_step(const char *text, struct query *ret, struct tally_error *err)
 {
-	if (strcmp(text, "0") == 0 || strcmp(text, "0s") == 0) {
-		*ret = 0;
+	ret->auto_step = strcmp(text, "auto") == 0;
+	if (ret->auto_step || strcmp(text, "0") == 0 || strcmp(text, "0s") == 0)
 		return 0;
-	}
-	int r = parse_duration(text, ret, err);
+	int r = parse_duration(text, &ret->step_ns, err);
 	if (r < 0)
 		tally_prefix(err, r, "step");
 	return r < 0 ? BAD_REQUEST : 0;
@@ -119,7 +119,7 @@ int query_parse(
 	if (!status && p[PARAM_UNTIL])
 		status = read_time("until", p[PARAM_UNTIL], now_ns, &ret->until_ns, err);
 	if (!status && p[PARAM_STEP])
-		status = read_step(p[PARAM_STEP], &ret->step_ns, err);
+		status = read_step(p[PARAM_STEP], ret, err);
 	if (!status && p[PARAM_METRICS])
 		status = read_metrics(p[PARAM_METRICS], &ret->metrics, err);
 	if (!status && p[PARAM_RATE])

@@ -18,6 +18,7 @@ struct query {
 	int64_t at_ns;		    /**< Wall clock, nanoseconds since the epoch. */
 	int64_t since_ns, until_ns; /**< Wall clock, both included. */
 	int64_t step_ns;	    /**< 0: samples as they were taken. */
+	bool auto_step;		    /**< So that there are about thirty rows. */
 	uint64_t metrics;    /**< TALLY_BIT of each, QUERY_CPU_…; all when none is named. */
 	bool rate;	     /**< Counters as rates. */
 	bool pids;	     /**< The live pids, too. */

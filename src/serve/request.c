@@ -37,6 +37,8 @@ static const struct route_row routes[ROUTE_COUNT] = {
 	[ROUTE_HISTORY] = {"history", {"api", "v1", "tasks", "*", "history"},
 		PARAM(SINCE) | PARAM(UNTIL) | PARAM(STEP) | PARAM(PROCESS) | PARAM(METRICS) | PARAM(RATE),
 		true},
+	[ROUTE_DISK] = {"disk", {"api", "v1", "tasks", "*", "disk"}, PARAM(DEPTH), true},
+	[ROUTE_DELETED] = {"deleted", {"api", "v1", "tasks", "*", "deleted"}, 0, true},
 	[ROUTE_STATUS] = {"status", {"api", "v1", "status"}, 0, true},
 	[ROUTE_METRICS] = {"metrics", {"metrics"}, 0, false},
 	[ROUTE_HEALTH] = {"health", {"healthz"}, 0, false},
@@ -57,6 +59,7 @@ static const char *const param_names[PARAM_COUNT] = {
 	[PARAM_METRICS] = "metrics",
 	[PARAM_RATE] = "rate",
 	[PARAM_PIDS] = "pids",
+	[PARAM_DEPTH] = "depth",
 	[PARAM_TASK_ID] = "task_id",
 	[PARAM_TASK_IDS] = "task_ids",
 };

@@ -101,6 +101,10 @@ struct field {
 	{                                                                                          \
 		key, FIELD_##type, offsetof(struct self_status, process.name)                      \
 	}
+#define REMOTE(key, type, name)                                                                    \
+	{                                                                                          \
+		key, FIELD_##type, offsetof(struct self_status, remote.name)                       \
+	}
 #define OPEN(key)                                                                                  \
 	{                                                                                          \
 		key, FIELD_OPEN, 0                                                                 \
@@ -139,7 +143,14 @@ static const struct field fields[] = {
 	PROCESS("fds", I64, open_fds),
 	PROCESS("fds_limit", I64, max_fds),
 	CLOSE,
+	OPEN("disk"),
+	MONITOR("sandboxes", SIZE, disk_sandboxes),
+	MONITOR("stuck", SIZE, disk_stuck),
+	MONITOR("looks", U64, disk_looks),
+	MONITOR("cpu_seconds", NS, disk_cpu_ns),
+	CLOSE,
 	OPEN("history"),
+	{"first", FIELD_NS, offsetof(struct self_status, history_first_ns)},
 	MONITOR("bytes", SIZE, history_bytes),
 	MONITOR("bytes_limit", SIZE, history_limit_bytes),
 	MONITOR("dropped", U64, history_dropped),
@@ -160,6 +171,19 @@ static const struct field fields[] = {
 	HTTP("series", SIZE, series),
 	HTTP("series_limit", SIZE, series_limit),
 	HTTP("series_folded_processes", SIZE, folded),
+	CLOSE,
+	OPEN("remote_write"),
+	REMOTE("samples_sent", I64, sent),
+	REMOTE("requests", I64, requests),
+	REMOTE("retries", I64, retries),
+	REMOTE("samples_refused", I64, refused),
+	REMOTE("samples_overflowed", I64, overflowed),
+	REMOTE("instants_skipped", I64, skipped),
+	REMOTE("failing", I64, failing),
+	REMOTE("queue_samples", I64, queue_samples),
+	REMOTE("queue_bytes", I64, queue_bytes),
+	REMOTE("queue_bytes_limit", I64, queue_limit_bytes),
+	REMOTE("lag_seconds", NS, lag_ns),
 	CLOSE,
 };
 

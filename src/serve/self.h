@@ -32,11 +32,29 @@ struct process_status {
 	int64_t start_wall_ns;
 };
 
+/** Remote write. -1: there is none. */
+struct remote_status {
+	int64_t sent;			    /**< Samples that the receiver took. */
+	int64_t requests, retries;	    /**< Requests; those of them to be sent again. */
+	int64_t refused;		    /**< Samples dropped: the receiver refused them. */
+	int64_t overflowed;		    /**< Samples dropped: no room to wait in. */
+	int64_t skipped;		    /**< Instants left out: the clock was set back. */
+	int64_t failing;		    /**< 1: the last request failed. */
+	int64_t queue_samples, queue_bytes; /**< That wait. */
+	int64_t queue_limit_bytes;
+	int64_t lag_ns; /**< Age of the oldest that wait; 0: none do. */
+};
+
+/** What there is to tell without remote write. */
+#define REMOTE_STATUS_NONE ((struct remote_status){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1})
+
 struct self_status {
 	struct tally_status monitor;
 	struct http_status http;
+	struct remote_status remote;
 	struct process_status process;
 	int64_t now_wall_ns;
+	int64_t history_first_ns; /**< How far back it reaches, wall clock; -1: nothing, or unknown. */
 };
 
 /** Read this program's own figures: /proc/self/stat, statm, fd. */

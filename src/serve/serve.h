@@ -11,6 +11,7 @@
  *     answer.c    from a route to a body; the cache of those that change with the tick alone
  *     snapshot.c tasks.c series.c self.c  what is answered, as JSON
  *     exposure.c metrics.c  /metrics
+ *     remote/     the same, pushed: remote write
  *     thermos.c   /j/, the JSON of Thermos' observer
  *     body.c compress.c asset.c  how it is sent
  *
@@ -31,10 +32,13 @@
 /** Most sockets that are listened on. */
 #define SERVE_LISTENERS_MAX 8
 
+struct remote;
+
 /** How it works. Zero is the default where one is named. All must live as long as the server. */
 struct serve_options {
 	struct tally_monitor *monitor;
 	const struct log *log;
+	struct remote *remote; /**< Told of with the rest; NULL: there is none. */
 
 	const char *secrets_path; /**< Secrets that TCP clients must have, or NULL: none. */
 	const char *cert_path;	  /**< PEM; with key_path: TCP speaks TLS. Or NULL. */

@@ -17,6 +17,7 @@
 struct snapshot_process {
 	struct tally_process_info info;
 	struct tally_reading reading;
+	bool past; /**< Only the history knows it: of the rest of the info there is but the name. */
 };
 
 /** A task, as struct tally_task_info has it, with its figures and its processes. */
@@ -24,6 +25,8 @@ struct snapshot_task {
 	struct tally_task_info info;
 	struct tally_reading reading;
 	size_t first, count; /**< Its processes: a range of snapshot.processes. */
+	bool past;	     /**< Only the history knows it: of the info there is but the id. */
+	int64_t gap_ns;	     /**< Turned back: time since the sample before; 0: there is none. */
 };
 
 struct snapshot {
@@ -32,7 +35,8 @@ struct snapshot {
 	struct snapshot_process *processes;
 	size_t process_count, process_room;
 	struct snapshot_block *strings;
-	bool failed; /**< Memory ran out on the way. */
+	size_t known; /**< Tasks that the monitor knows come first: so many. */
+	bool failed;  /**< Memory ran out on the way. */
 };
 
 /** Whether a life is over. */
@@ -61,16 +65,19 @@ int snapshot_take(struct tally_monitor *monitor, const char *task, struct snapsh
 	struct tally_error *err);
 
 /**
- * Put the figures of an instant in the place of the newest.
+ * Put the figures of an instant in the place of the newest, and add the tasks and processes that
+ * only the history still knows: those that ended long ago, or before this observer was started.
  *
- * A task whose nearest sample is farther away than `tolerance_ns` was not there: it is taken out.
- * So is a process that was not in its task's sample. States and pids are those of now, but for a
- * task or process that ended later: it was active.
+ * All tasks are sampled in one tick: a task whose nearest sample is farther away than the nearest of
+ * all, by more than half the time between its samples, was not there, and is taken out. So is a
+ * process that was not in its task's sample. States and pids are those of now, but for a task or
+ * process that ended later: it was active.
  *
- * @tolerance_ns  INT64_MAX keeps every task that has any sample.
+ * @task    Id of the only task, which is kept however far away its nearest sample is; NULL: all.
+ * @return  0, or -ENOMEM. May read the disk.
  */
-void snapshot_turn_back(struct snapshot *snapshot, struct tally_monitor *monitor, int64_t wall_ns,
-	int64_t tolerance_ns);
+int snapshot_turn_back(struct snapshot *snapshot, struct tally_monitor *monitor, const char *task,
+	int64_t at_ns, struct tally_error *err);
 
 /**
  * The figures that /proc shows to the owner of a process alone, as TALLY_BIT: I/O, descriptors, PSS;

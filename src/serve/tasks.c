@@ -114,7 +114,7 @@ static void put_process(struct buffer *out, const struct snapshot_process *proce
 		buffer_put_i64(out, info->pid);
 	else
 		buffer_puts(out, "null");
-	put_text(out, "life", tally_life_name(info->life));
+	put_text(out, "life", process->past ? NULL : tally_life_name(info->life));
 	put_time(out, "started", info->started_wall_ns);
 	put_time(out, "ended", info->ended_wall_ns);
 	put_key(out, "return_code");
@@ -123,7 +123,10 @@ static void put_process(struct buffer *out, const struct snapshot_process *proce
 	else
 		buffer_puts(out, "null");
 	put_key(out, "runs");
-	buffer_put_i64(out, info->runs);
+	if (process->past)
+		buffer_puts(out, "null");
+	else
+		buffer_put_i64(out, info->runs);
 	put_figures(out, &process->reading, process_key);
 	put_missing(out, &process->reading.sample, process_key);
 	buffer_putc(out, '}');
@@ -159,7 +162,7 @@ static void put_task(struct buffer *out, const struct snapshot *snapshot,
 	buffer_puts(out, "{\"task\":");
 	buffer_put_json(out, info->id);
 	put_text(out, "source", info->source);
-	put_text(out, "state", tally_life_name(info->life));
+	put_text(out, "state", task->past ? NULL : tally_life_name(info->life));
 	put_text(out, "sandbox", info->sandbox);
 	put_text(out, "disk_method", info->disk_method);
 	put_time(out, "started", info->started_wall_ns);

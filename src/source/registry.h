@@ -11,9 +11,12 @@ extern const struct source_ops source_supervise;
 extern const struct source_ops source_supervisord;
 extern const struct source_ops source_thermos;
 extern const struct source_ops source_mesos;
+extern const struct source_ops source_cgroup;
+extern const struct source_ops source_auto;
 
-/** Not in sources[]: made by code, see command.h and fixed.h. */
+/** Not in sources[]: made by code, see command.h, fixed.h and match.h. */
 extern const struct source_ops source_command;
 extern const struct source_ops source_fixed;
+extern const struct source_ops source_match;
 
 #endif

@@ -11,6 +11,8 @@ const struct source_ops *const sources[] = {
 	&source_pid,
 	&source_thermos,
 	&source_mesos,
+	&source_cgroup,
+	&source_auto,
 	&source_pidfile,
 	&source_supervise,
 	&source_supervisord,

@@ -34,6 +34,8 @@ struct source_process {
 	uint64_t cgroup_id; /**< v2 cgroup that holds the process, or 0. */
 	const char *cgroup; /**< Directory of that cgroup, or NULL. */
 	pid_t subreaper;    /**< As collect_root.subreaper. */
+	const char *sign;   /**< As collect_root.sign. */
+	uint32_t family;    /**< As collect_root.family. */
 	int64_t started_wall_ns, ended_wall_ns; /**< 0: unknown, not ended. */
 	int return_code;
 	/**
@@ -49,6 +51,14 @@ struct source_process {
 struct source_port {
 	const char *name;
 	int64_t port; /**< As recorded: any number. */
+};
+
+/** The cgroup that a task is, for the figures that only a cgroup has. */
+struct source_cgroup {
+	uint64_t id;	     /**< Inode number of its directory. */
+	const char *unified; /**< Directory in the hierarchy of version 2, or NULL. */
+	const char *memory;  /**< Directory below a controller of version 1, or NULL. */
+	const char *cpu;     /**< Likewise. */
 };
 
 /** One task. Strings belong to the source and are valid during the visit only. */
@@ -67,6 +77,7 @@ struct source_task {
 		*definition; /**< Path of the JSON that defines it: read with definition_read(). */
 	const struct source_port *ports;
 	size_t port_count;
+	const struct source_cgroup *cgroup; /**< Or NULL: the task is none. */
 };
 
 typedef void source_task_fn(void *context, const struct source_task *task);

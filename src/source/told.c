@@ -43,6 +43,7 @@ static void lay_process(
 {
 	const char *name = take_text(layout, from->name);
 	const char *cgroup = take_text(layout, from->cgroup);
+	const char *sign = take_text(layout, from->sign);
 	const struct source_run *runs =
 		from->run_count ? take(layout, from->runs, from->run_count * sizeof(*runs)) : NULL;
 
@@ -50,6 +51,7 @@ static void lay_process(
 		return;
 	to->name = name;
 	to->cgroup = cgroup;
+	to->sign = sign;
 	to->runs = runs;
 }
 
@@ -88,6 +90,7 @@ static struct source_task *lay(struct layout *layout, const struct source_task *
 	to->name = texts[2];
 	to->user = texts[3];
 	to->definition = texts[4];
+	to->cgroup = NULL;
 	return to;
 }
 

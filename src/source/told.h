@@ -10,7 +10,7 @@
 bool told_has_more(const struct source_task *task);
 
 /**
- * Copy a task with all that it points to, in one piece of memory.
+ * Copy a task with all that it points to but its cgroup, in one piece of memory.
  *
  * @return  To be released with free(); NULL without memory.
  */

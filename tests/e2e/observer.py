@@ -52,17 +52,20 @@ class Observer:
         self.socket = os.path.join(folder, "tally.sock")
         self.log_path = os.path.join(folder, "log")
         self.url = None
+        # None is what the program does by itself; no source at all has to be asked for, except of a file.
+        by_itself = sources is None or "--config" in words
+        named = sources or ([] if by_itself else ["none"])
         with open(self.log_path, "w") as log:
             self.process = tally.start(
                 "observe", "--socket", self.socket, *(("--listen", listen) if listen else ()),
                 "--interval", interval, "--collector", collector,
                 "--store", store or os.path.join(folder, "state", "history.db"),
-                *(word for source in sources for word in ("--source", source)),
+                *(word for source in named for word in ("--source", source)),
                 *words, stderr=log, stdin=subprocess.DEVNULL, env=env, **options)
         wait_for(lambda: "answers at" in self.log or self.process.poll() is not None,
                  "the observer starts")
         assert self.process.poll() is None, self.log
-        found = re.search(r"(https?)://(\S+:\d+)", self.log)
+        found = re.search(r"answers at .*?(https?)://(\S+:\d+)", self.log)
         if found:
             self.scheme, self.address = found.groups()
             self.port = int(self.address.rpartition(":")[2])

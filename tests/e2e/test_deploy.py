@@ -57,7 +57,7 @@ def test_the_dashboard_asks_in_valid_expressions(tmp_path):
 
 
 def test_rules_and_dashboard_ask_for_metrics_that_there_are(observe, child):
-    observer = observe("--pss", sources=[f"pid:shop/web={child('sleep', 600).pid}"])
+    observer = observe("--pss", "--remote-write", "http://127.0.0.1:1/", sources=[f"pid:shop/web={child('sleep', 600).pid}"])
     observer.ticks(2)
     text = observer.ask("/metrics").text
     known = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)) | {"up"}

@@ -86,6 +86,7 @@ def test_rates_are_what_counters_rose_by(tally, made):
     rates = history(tally, store, "--step", "0", "--rate", "--metrics", "cpu_seconds,minor_faults")
     assert set(rates["series"]) == {"cpu_seconds", "minor_faults"}
     assert rates["series"]["minor_faults"][0] is None
+    assert rates["clock_steps"] == []
     times, risen = plain["times"], 0
     for i in range(1, len(times)):
         risen += rates["series"]["minor_faults"][i] * (times[i] - times[i - 1])
@@ -216,6 +217,104 @@ def test_only_the_living_are_shown_at_an_instant(tally, observe, child, tmp_path
     assert {task["task"] for task in json.loads(shown.stdout)["tasks"]} == {"stays"}
     assert "stop that one" in refused(tally, "store", "prune", "--before", "now", "--store", store)
     assert tally("store", "check", "--store", store).returncode == 0
+
+
+def asked(tally, observer, *words, task="job"):
+    done = tally("history", task, "--socket", observer.socket, "--json", *words)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_observer_and_its_store_answer_alike(tally, observe, child, tmp_path):
+    store = tmp_path / "h.db"
+    stays, goes = child(*python(burn(60))), child("sleep", 60)
+    observer = observe(sources=[f"pid:job/a={stays.pid}", f"pid:job/b={goes.pid}"], store=store)
+    observer.ticks(10)
+    goes.kill()
+    goes.wait()
+    observer.ticks(20)
+    times = asked(tally, observer, "--step", "0")["times"]
+    span = ("--since", f"{times[3] - 0.001:.6f}", "--until", f"{times[-5] + 0.001:.6f}")
+    for task in ("job", "job/a", "job/b"):
+        for words in (["--step", "0"], ["--step", "1s"], ["--step", "700ms", "--rate"], ["--step", "0",
+                      "--metrics", "rss_bytes,cpu_rate,state"], []):
+            told = asked(tally, observer, *span, *words, task=task)
+            assert told == history(tally, store, *span, *words, task=task)
+            assert len(told["times"]) > 0
+    for words in ([], ["--csv"], ["--metrics", "pids,cpu_seconds", "--step", "1s"]):
+        there = tally("history", "job", "--socket", observer.socket, *span, *words)
+        assert there.returncode == 0
+        assert there.stdout == tally("history", "job", "--store", store, *span, *words).stdout
+    assert "reach from" in refused(
+        tally, "history", "job", "--socket", observer.socket, "--until", "-3d")
+    assert "no task 'jop'" in refused(tally, "history", "jop", "--socket", observer.socket)
+    assert "no process 'c'" in refused(tally, "history", "job/c", "--socket", observer.socket)
+    assert "not both" in refused(
+        tally, "history", "job", "--socket", observer.socket, "--store", store, status=2)
+
+
+def test_an_observer_tells_of_tasks_before_its_time(tally, observe, child, tmp_path):
+    store = tmp_path / "h.db"
+    gone, stays = child("sleep", 60), child("sleep", 60)
+    first = observe(sources=[f"pid:gone/old={gone.pid}", f"pid:stays={stays.pid}"], store=store)
+    first.ticks(6)
+    then = asked(tally, first, "--step", "0", task="gone")
+    gone.kill()
+    gone.wait()
+    assert first.end() == 0
+    second = observe(sources=[f"pid:stays={stays.pid}"], store=store)
+    second.ticks(5)
+    now = asked(tally, second, "--step", "0", task="gone")
+    assert now["times"][:len(then["times"])] == then["times"]
+    assert now["series"]["rss_bytes"][:len(then["times"])] == then["series"]["rss_bytes"]
+    assert asked(tally, second, "--step", "0", task="gone/old")["process"] == "old"
+    # A moment of the past: both, and of what is gone only what the history knows.
+    moment = ("--at", f"{then['times'][2]:.6f}", "--socket", second.socket)
+    shown = json.loads(tally("show", *moment, "--json").stdout)
+    tasks = {task["task"]: task for task in shown["tasks"]}
+    assert set(tasks) == {"gone", "stays"}
+    assert tasks["gone"]["state"] is None and tasks["stays"]["state"] == "active"
+    assert tasks["gone"]["rss_bytes"] == then["series"]["rss_bytes"][2]
+    (process,) = tasks["gone"]["processes"]
+    assert (process["process"], process["pid"], process["life"]) == ("old", None, None)
+    rows = [line.split()[0] for line in tally("show", *moment).stdout.splitlines()]
+    assert rows.index("old") == rows.index("gone") + 1
+    assert set(second.tasks()) == {"stays"}
+
+
+def test_without_an_observer_the_default_store_is_read(tally, nobody, shared):
+    env = {"XDG_RUNTIME_DIR": str(shared), "XDG_STATE_HOME": str(shared)}
+    done = nobody("history", "job", env=env)
+    assert done.returncode == 1
+    assert f"no store {shared}/tally/history.db" in done.stderr and "tally observe" in done.stderr
+    os.mkdir(shared / "tally")
+    os.chown(shared / "tally", 65534, 65534)
+    store = shared / "tally" / "history.db"
+    assert nobody("run", "--quiet", "--store", store, "--interval", "20ms", "--name", "job",
+                  "--", "sleep", "0.3", env=env).returncode == 0
+    assert nobody("history", "job", env=env).returncode == 0
+    assert nobody("show", "--at", "now", env=env).stdout.splitlines()[1].split()[0] == "job"
+
+
+def test_a_run_leaves_one_file(tally, tmp_path):
+    store = tmp_path / "own" / "h.db"
+    for _ in range(2):
+        assert tally("run", "--quiet", "--store", store, "--interval", "20ms", "--name", "job",
+                     "--", "sleep", "0.2").returncode == 0
+        left = {name for name in os.listdir(store.parent) if not name.endswith("-lock")}
+        assert left == {"h.db"}
+        # Who only reads leaves nothing behind, either.
+        assert tally("history", "job", "--store", store).returncode == 0
+        assert tally("store", "check", "--store", store).returncode == 0
+        assert {name for name in os.listdir(store.parent) if not name.endswith("-lock")} == left
+
+
+def test_a_store_in_a_folder_that_cannot_be_written_is_refused(nobody, shared):
+    folder = shared / "closed"
+    folder.mkdir(mode=0o755)
+    done = nobody("run", "--store", folder / "h.db", "--", "true")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert str(folder) in done.stderr and "Permission denied" in done.stderr
 
 
 def info(tally, store):

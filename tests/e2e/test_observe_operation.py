@@ -63,6 +63,16 @@ def test_a_second_observer_on_the_same_socket_says_who_holds_it(tally, observe, 
     assert first.ask("/healthz", unix=True).status in (200, 503)
 
 
+def test_a_second_observer_on_the_same_store_says_who_holds_it(tally, observe, sleeper, tmp_path):
+    store = tmp_path / "history.db"
+    first = observe(sources=[sleeper], store=str(store))
+    done = tally("observe", "--source", sleeper, "--listen", "127.0.0.1:0", "--socket", "none",
+                 "--store", store)
+    assert done.returncode == 1
+    assert f"is being written by tally (pid {first.process.pid})" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_second_observer_with_the_same_pid_file_is_refused(tally, observe, sleeper, tmp_path):
     first = observe("--pidfile", tmp_path / "pid", sources=[sleeper])
     done = tally("observe", "--source", sleeper, "--listen", "127.0.0.1:0", "--socket", "none",
@@ -97,7 +107,6 @@ def test_one_of_both_is_enough(tally, tmp_path, sleeper):
 
 
 @pytest.mark.parametrize("words, why", [
-    ([], "--source"),
     (["--source", "nonsense:1"], "nonsense"),
     (["--source", "pid:a=1", "--listen", "nonsense"], "127.0.0.1:1338"),
     (["--source", "pid:a=1", "--listen", "::1:1338"], "[::1]:1338"),

@@ -59,6 +59,9 @@ def check(description, path, answer):
     ("/api/v1/tasks/{task}/history", "/api/v1/tasks/shop/history?rate=1&step=1s&process=web"),
     ("/api/v1/tasks/{task}/history", "/api/v1/tasks/nonsense/history"),
     ("/api/v1/tasks/{task}/history", "/api/v1/tasks/shop/history?metrics=nonsense"),
+    ("/api/v1/tasks/{task}/disk", "/api/v1/tasks/nonsense/disk"),
+    ("/api/v1/tasks/{task}/disk", "/api/v1/tasks/shop/disk?depth=x"),
+    ("/api/v1/tasks/{task}/deleted", "/api/v1/tasks/nonsense/deleted"),
     ("/api/v1/status", "/api/v1/status"),
     ("/healthz", "/healthz"),
     ("/metrics", "/metrics"),
@@ -105,7 +108,8 @@ def test_every_route_is_described_and_no_other(description):
 
 
 def test_every_parameter_is_described(description, shop):
-    for path in ["/api/v1/tasks", "/api/v1/tasks/{task}", "/api/v1/tasks/{task}/history"]:
+    for path in ["/api/v1/tasks", "/api/v1/tasks/{task}", "/api/v1/tasks/{task}/history",
+                 "/api/v1/tasks/{task}/disk"]:
         told = {resolve(description, parameter)["name"]
                 for parameter in description["paths"][path]["get"]["parameters"]
                 if resolve(description, parameter)["in"] == "query"}

@@ -392,7 +392,7 @@ def test_nobody_can_measure_a_command_of_their_own(nobody, shared):
 # -- wrong usage ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("words, message", [
-    ([], "an argument is missing"),
+    ([], "a command is missing"),
     (["--intervall", "1s", "true"], "did you mean --interval?"),
     (["--interval", "soon", "true"], "'soon' is not a duration"),
     (["--interval"], "--interval needs a value"),

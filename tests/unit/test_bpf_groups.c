@@ -74,6 +74,68 @@ static void counts_in_every_group_of_nested_roots(void **state)
 	collector_close(c);
 }
 
+static uint32_t follow_in_family(struct collector *c, pid_t pid)
+{
+	const struct collect_root root = {.pid = pid, .family = 1};
+	uint32_t group;
+
+	assert_int_equal(collector_group_add(c, &group, NULL), 0);
+	assert_int_equal(collector_root_add(c, group, &root, NULL), 0);
+	return group;
+}
+
+static void a_family_shares_no_pid(void **state)
+{
+	struct collector *c = open_bpf();
+	struct puppet outer;
+
+	puppet_start(&outer);
+	puppet_do(&outer, BURN, 30);
+	pid_t child = puppet_do(&outer, BEAR, 0);
+	uint32_t inner_group = follow_in_family(c, child);
+	uint32_t outer_group = follow_in_family(c, outer.pid), other = follow(c, outer.pid);
+	pass(c);
+	assert_burnt(group_cpu_ns(c, outer_group), 30);
+	assert_int_equal(group_value(c, outer_group, TALLY_PIDS), 1);
+	assert_int_equal(group_value(c, inner_group, TALLY_PIDS), 1);
+	assert_int_equal(group_value(c, other, TALLY_PIDS), 2);
+	puppet_end(&outer);
+	collector_close(c);
+}
+
+static void a_root_leaves_its_family_with_what_it_consumes_from_then_on(void **state)
+{
+	struct collector *c = open_bpf();
+	const struct collect_root root = {.family = 1};
+	struct puppet puppet;
+	uint32_t before, after;
+
+	puppet_start(&puppet);
+	assert_int_equal(collector_group_add(c, &before, NULL), 0);
+	assert_int_equal(collector_group_add(c, &after, NULL), 0);
+	struct collect_root own = root, outer = root;
+	own.pid = puppet.pid;
+	outer.pid = getpid();
+	assert_int_equal(collector_root_add(c, before, &outer, NULL), 0);
+	pass(c);
+	puppet_do(&puppet, BURN, 50);
+	pass(c);
+	int64_t had_ns = group_cpu_ns(c, before);
+	assert_true(had_ns >= 50 * NS_PER_MS);
+	assert_int_equal(group_value(c, before, TALLY_PIDS), 2);
+	assert_int_equal(collector_root_add(c, after, &own, NULL), 0);
+	pass(c);
+	puppet_do(&puppet, BURN, 40);
+	puppet_do(&puppet, BEAR_BUSY, 20);
+	pass(c);
+	assert_burnt(group_cpu_ns(c, after), 60);
+	assert_int_equal(group_value(c, after, TALLY_PIDS), 1);
+	assert_int_equal(group_value(c, before, TALLY_PIDS), 1);
+	assert_between(group_cpu_ns(c, before), had_ns, had_ns + 45 * NS_PER_MS);
+	puppet_end(&puppet);
+	collector_close(c);
+}
+
 static void a_later_root_counts_its_life_so_far(void **state)
 {
 	struct collector *c = open_bpf();
@@ -432,6 +494,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_a_running_tree_in),
 		cmocka_unit_test(counts_in_every_group_of_nested_roots),
+		cmocka_unit_test(a_family_shares_no_pid),
+		cmocka_unit_test(a_root_leaves_its_family_with_what_it_consumes_from_then_on),
 		cmocka_unit_test(a_later_root_counts_its_life_so_far),
 		cmocka_unit_test(counters_go_on_with_the_next_root),
 		cmocka_unit_test(a_removed_group_leaves_nothing_to_the_next),

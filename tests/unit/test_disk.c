@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The worker: figures arrive, stay fresh, and nobody waits for a file system. */
 #include "check.h"
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/fanotify.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include "base/clock.h"
 #include "disk/disk.h"
 #include "tree.h"
@@ -280,6 +283,137 @@ static void unknown_method_is_refused_by_name(void **state)
 	assert_non_null(strstr(err.message, "guess"));
 }
 
+/* -- hostile sandboxes ------------------------------------------------------------------------- */
+
+/* Makes files and directories as fast as it can, until it is ended; at most so many. */
+static pid_t start_growing(const char *path)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	alarm(30);
+	for (int i = 0; i < 20000; i++) {
+		char name[400];
+
+		snprintf(name, sizeof(name), "%s/%d", path, i);
+		if (i % 10 == 0)
+			mkdir(name, 0755);
+		else
+			close(open(name, O_WRONLY | O_CREAT, 0644));
+	}
+	_exit(0);
+}
+
+static void check_growing(const char *parent, const char *methods)
+{
+	char *path = tree_new(parent);
+	struct disk_options options = {.interval_ns = NS_PER_MS, .share = 1, .methods = methods};
+	struct disk_reading reading;
+	struct disk *disk;
+	uint32_t sandbox;
+	int status;
+
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	pid_t grower = start_growing(path);
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 2, &reading);
+	assert_int_equal(reading.code, 0);
+	kill(grower, SIGKILL);
+	assert_int_equal(waitpid(grower, &status, 0), grower);
+	/* At rest it is right, whatever was missed on the way. */
+	int64_t du = tree_du(path);
+	for (int i = 0; i < 1000 && reading.bytes != du; i++) {
+		usleep(20000);
+		disk_read(disk, sandbox, &reading);
+	}
+	assert_int_equal(reading.bytes, du);
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void tree_that_grows_faster_than_it_is_walked_has_a_figure(void **state)
+{
+	check_growing(NULL, "walk");
+	check_growing("/dev/shm", "walk");
+	check_growing("/dev/shm", "track,walk");
+}
+
+static void bind_mount_loop_ends_for_the_tracker(void **state)
+{
+	char *path = tree_new(NULL);
+	struct disk_options options = {
+		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = "track,walk"};
+	struct disk_reading reading;
+	struct disk *disk;
+	uint32_t sandbox;
+
+	if (geteuid() != 0)
+		skip_because("needs root to mount");
+	tree_run(path, "mkdir -p a/loop; echo >a/x; mount --bind . a/loop");
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 3, &reading);
+	int64_t du = tree_du(path);
+	tree_run(path, "umount a/loop");
+	assert_int_equal(reading.code, 0);
+	assert_int_equal(reading.bytes, du);
+	assert_int_equal(reading.files, 3);
+	disk_close(disk);
+	tree_free(path);
+}
+
+/* As many groups as one user may have are taken already. */
+static void exhaust_fanotify(void)
+{
+	for (int i = 0; i < 4096; i++)
+		if (fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME, O_RDONLY) < 0)
+			return;
+	_exit(77);
+}
+
+static void be_right_without_fanotify(const char *path)
+{
+	struct disk *disk = opened(3600 * NS_PER_S);
+	struct disk_reading reading;
+	uint32_t sandbox;
+
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 1, &reading);
+	assert_string_equal(reading.method, "walk");
+	assert_true(strlen(reading.why) > 10);
+	assert_int_equal(reading.bytes, tree_du(path));
+	tree_run(path, "head -c 100000 /dev/zero >y; rm x");
+	disk_refresh(disk, sandbox);
+	wait_for_looks(disk, sandbox, 2, &reading);
+	assert_int_equal(reading.bytes, tree_du(path));
+	disk_close(disk);
+}
+
+static void ordinary_user_without_fanotify_is_right_too(void **state)
+{
+	char *path = tree_new(NULL);
+	int status;
+
+	tree_run(path, "chmod 777 .; mkdir d; echo >x; echo >d/y");
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct rlimit files = {8192, 8192};
+
+		setrlimit(RLIMIT_NOFILE, &files);
+		if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+			_exit(1);
+		exhaust_fanotify();
+		be_right_without_fanotify(path);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	tree_free(path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip_because("there is no end of fanotify here");
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +427,9 @@ int main(void)
 		cmocka_unit_test(silent_file_system_costs_one_worker),
 		cmocka_unit_test(close_does_not_wait_for_a_silent_file_system),
 		cmocka_unit_test(unknown_method_is_refused_by_name),
+		cmocka_unit_test(tree_that_grows_faster_than_it_is_walked_has_a_figure),
+		cmocka_unit_test(bind_mount_loop_ends_for_the_tracker),
+		cmocka_unit_test(ordinary_user_without_fanotify_is_right_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -433,6 +433,97 @@ static void orphans_of_a_subreaper_belong_to_its_group(void **state)
 	assert_string_equal(members_of(group), "10 root, 11 reparented");
 }
 
+static void add_with(uint32_t group, struct collect_root root)
+{
+	assert_int_equal(collector_root_add(collector, group, &root, NULL), 0);
+}
+
+static void orphans_are_told_apart_by_their_sign(void **state)
+{
+	static char text[20000];
+	uint32_t first, second;
+
+	tree_put(&tree, (struct fixture){.pid = 5, .parent = 1});
+	tree_put(&tree, (struct fixture){.pid = 10, .parent = 5});
+	tree_put(&tree, (struct fixture){.pid = 20, .parent = 5});
+	assert_int_equal(collector_group_add(collector, &first, NULL), 0);
+	assert_int_equal(collector_group_add(collector, &second, NULL), 0);
+	add_with(first, (struct collect_root){.pid = 10, .subreaper = 5, .sign = "PS=a.1"});
+	add_with(second, (struct collect_root){.pid = 20, .subreaper = 5, .sign = "PS=b.1"});
+	after_pass(first);
+
+	tree_put(&tree, (struct fixture){.pid = 21, .parent = 5, .start = LATER});
+	tree_write(&tree, "21/environ", "XPS=a.1%cPS=b.10%cPS=b.1", 1, 1);
+	/* Variables end with a NUL each; the sign lies far behind, at each place in a piece. */
+	for (int shift = 0; shift < 12; shift++) {
+		char path[128];
+		int pid = 30 + shift, length = 4080 + shift;
+
+		memset(text, 'x', sizeof(text));
+		text[length] = '\0';
+		memcpy(text + length + 1, "PS=b.1", 7);
+		tree_put(&tree, (struct fixture){.pid = pid, .parent = 5, .start = LATER});
+		snprintf(path, sizeof(path), "%s/%d/environ", tree.path, pid);
+		FILE *file = fopen(path, "w");
+		assert_non_null(file);
+		fwrite(text, 1, (size_t)length + 8, file);
+		fclose(file);
+	}
+	after_pass(first);
+	/* 21 bears no sign of its own: it is not lost, but the first one's. */
+	assert_string_equal(members_of(first), "10 root, 21 reparented");
+	assert_int_equal(value(second, TALLY_PIDS), 13);
+}
+
+static void a_family_shares_no_pid(void **state)
+{
+	uint32_t outer, inner;
+
+	tree_put(&tree, (struct fixture){.pid = 10, .parent = 1, .user = 1});
+	tree_put(&tree, (struct fixture){.pid = 11, .parent = 10, .user = 2});
+	tree_put(&tree, (struct fixture){.pid = 12, .parent = 11, .user = 4});
+	assert_int_equal(collector_group_add(collector, &outer, NULL), 0);
+	assert_int_equal(collector_group_add(collector, &inner, NULL), 0);
+	uint32_t other = group_with(10);
+	add_with(outer, (struct collect_root){.pid = 10, .family = 1});
+	add_with(inner, (struct collect_root){.pid = 11, .family = 1});
+	after_pass(outer);
+	assert_string_equal(members_of(outer), "10 root");
+	assert_string_equal(members_of(inner), "11 root, 12 child");
+	assert_string_equal(members_of(other), "10 root, 11 child, 12 child");
+	assert_int_equal(cpu_ticks(outer), 1);
+	assert_int_equal(cpu_ticks(inner), 6);
+	assert_int_equal(cpu_ticks(other), 7);
+}
+
+static void a_root_leaves_its_family_with_what_it_consumes_from_then_on(void **state)
+{
+	uint32_t outer, inner;
+
+	tree_put(&tree, (struct fixture){.pid = 10, .parent = 1, .user = 1});
+	tree_put(&tree, (struct fixture){.pid = 11, .parent = 10, .user = 20});
+	assert_int_equal(collector_group_add(collector, &outer, NULL), 0);
+	assert_int_equal(collector_group_add(collector, &inner, NULL), 0);
+	add_with(outer, (struct collect_root){.pid = 10, .family = 1});
+	after_pass(outer);
+	assert_int_equal(cpu_ticks(outer), 21);
+	add_with(inner, (struct collect_root){.pid = 11, .family = 1});
+	tree_put(&tree, (struct fixture){.pid = 11, .parent = 10, .user = 50});
+	tree_put(&tree, (struct fixture){.pid = 12, .parent = 11, .user = 4, .start = LATER});
+	after_pass(outer);
+	assert_string_equal(members_of(outer), "10 root");
+	assert_string_equal(members_of(inner), "11 root, 12 child");
+	assert_int_equal(cpu_ticks(outer), 21);
+	assert_int_equal(cpu_ticks(inner), 34);
+	/* It dies, and its parent reaps it: that is no growth of the parent's. */
+	tree_drop(&tree, 11);
+	tree_drop(&tree, 12);
+	tree_put(&tree, (struct fixture){.pid = 10, .parent = 1, .user = 2, .children_user = 54});
+	after_pass(outer);
+	assert_int_equal(cpu_ticks(outer), 22);
+	assert_int_equal(cpu_ticks(inner), 34);
+}
+
 static void a_pid_below_two_roots_counts_in_both_groups(void **state)
 {
 	tree_put(&tree, (struct fixture){.pid = 10, .parent = 1, .user = 1});
@@ -678,6 +769,9 @@ int main(void)
 		tree_test(a_member_stays_one_when_it_is_reparented),
 		tree_test(a_process_of_a_members_session_descends_from_it),
 		tree_test(orphans_of_a_subreaper_belong_to_its_group),
+		tree_test(orphans_are_told_apart_by_their_sign),
+		tree_test(a_family_shares_no_pid),
+		tree_test(a_root_leaves_its_family_with_what_it_consumes_from_then_on),
 		tree_test(a_pid_below_two_roots_counts_in_both_groups),
 		tree_test(a_root_takes_in_strangers_that_descend_from_it),
 		tree_test(a_second_root_joins_the_group_and_counters_go_on),

@@ -242,6 +242,13 @@ static struct tally_sample sample_of(int64_t second, int64_t cpu_ms, int64_t rss
 	return sample;
 }
 
+static bool add(struct series *series, const struct tally_sample *sample, uint32_t era)
+{
+	struct history_point point = {.sample = sample, .era = era};
+
+	return series_add(series, &point);
+}
+
 /* Twelve seconds at half a core; no memory figure in the sixth. */
 static json_t *series_of(const struct query *query, uint64_t hidden)
 {
@@ -253,7 +260,7 @@ static json_t *series_of(const struct query *query, uint64_t hidden)
 	for (int64_t i = 100; i < 112; i++) {
 		struct tally_sample sample = sample_of(i, 500 * (i - 99), i == 105 ? -1 : i);
 
-		assert_true(series_add(&series, &sample));
+		assert_true(add(&series, &sample, 1));
 	}
 	series_write(&series, "shop", &b);
 	series_done(&series);
@@ -291,7 +298,7 @@ static void samples_are_columns_as_they_were_taken(void **state)
 	json_decref(all);
 }
 
-static void of_each_step_the_last_sample_counts(void **state)
+static void of_a_step_there_are_averages_maxima_and_rates(void **state)
 {
 	struct query query = {.since_ns = INT64_MIN,
 		.until_ns = INT64_MAX,
@@ -301,9 +308,75 @@ static void of_each_step_the_last_sample_counts(void **state)
 	json_t *all = series_of(&query, 0);
 
 	assert_column(all, NULL, "[104.0,109.0,111.0]");
-	assert_column(all, "rss_bytes", "[104,109,111]");
-	assert_column(all, "cpu_user_seconds", "[null,0.5,0.5]");
+	assert_column(all, "rss_bytes", "[102,107,110]");
+	assert_column(all, "cpu_user_seconds", "[0.5,0.5,0.5]");
+	json_t *maxima = json_object_get(json_object_get(all, "maxima"), "rss_bytes");
+	CLEANUP_FREE char *text = json_dumps(maxima, JSON_COMPACT);
+	assert_string_equal(text, "[104,109,111]");
+	assert_int_equal(json_object_size(json_object_get(all, "maxima")), 1);
+	assert_int_equal(json_array_size(json_object_get(all, "clock_steps")), 0);
 	json_decref(all);
+}
+
+/* Set back by an hour, and forward again. */
+static void a_clock_that_was_set_is_told(void **state)
+{
+	struct query query = {
+		.since_ns = INT64_MIN, .until_ns = INT64_MAX, .metrics = TALLY_BIT(TALLY_RSS)};
+	CLEANUP_BUFFER struct buffer b = {0};
+	struct series series;
+
+	series_begin(&series, &query, 0);
+	for (int64_t i = 0; i < 6; i++) {
+		struct tally_sample sample = sample_of(8000 + i, 0, i);
+
+		sample.wall_ns -= i >= 2 && i < 4 ? 3600 * NS_PER_S : 0;
+		assert_true(add(&series, &sample, 1));
+	}
+	series_write(&series, "a", &b);
+	assert_non_null(
+		strstr(text_of(&b), "\"times\":[8000.0,8001.0,4402.0,4403.0,8004.0,8005.0]"));
+	assert_non_null(strstr(b.at, "\"clock_steps\":[{\"time\":4402.0,\"seconds\":-3600.0},"
+				     "{\"time\":8004.0,\"seconds\":3600.0}]"));
+	series_done(&series);
+}
+
+static void no_rate_spans_two_boots(void **state)
+{
+	struct query query = {
+		.since_ns = INT64_MIN, .until_ns = INT64_MAX, .metrics = QUERY_CPU_RATE};
+	CLEANUP_BUFFER struct buffer b = {0};
+	struct series series;
+
+	series_begin(&series, &query, 0);
+	for (int64_t i = 100; i < 104; i++) {
+		struct tally_sample sample = sample_of(i, 500 * (i - 100), 0);
+
+		assert_true(add(&series, &sample, i < 102 ? 1 : 2));
+	}
+	series_write(&series, "a", &b);
+	assert_non_null(strstr(text_of(&b), "\"cpu_rate\":[null,0.5,null,0.5]"));
+	series_done(&series);
+}
+
+static void coarse_samples_bring_their_maxima(void **state)
+{
+	struct query query = {
+		.since_ns = INT64_MIN, .until_ns = INT64_MAX, .metrics = TALLY_BIT(TALLY_RSS)};
+	CLEANUP_BUFFER struct buffer b = {0};
+	struct series series;
+
+	series_begin(&series, &query, 0);
+	for (int64_t i = 100; i < 102; i++) {
+		struct tally_sample sample = sample_of(i, 0, i), most = sample_of(i, 0, 7 * i);
+		struct history_point point = {&sample, i == 100 ? &most : NULL, NS_PER_S, 1};
+
+		assert_true(series_add(&series, &point));
+	}
+	series_write(&series, "a", &b);
+	assert_non_null(strstr(text_of(&b), "\"series\":{\"rss_bytes\":[100,101]}"));
+	assert_non_null(strstr(b.at, "\"maxima\":{\"rss_bytes\":[700,101]}"));
+	series_done(&series);
 }
 
 static void the_first_rate_comes_from_the_sample_before_the_range(void **state)
@@ -344,7 +417,7 @@ static void a_clock_set_back_does_not_bring_samples_from_outside_in(void **state
 		struct tally_sample sample = sample_of(walls[i], 0, (int64_t)i);
 
 		sample.boot_ns = (int64_t)(i + 1) * NS_PER_S;
-		assert_true(series_add(&series, &sample));
+		assert_true(add(&series, &sample, 1));
 	}
 	series_write(&series, "a", &b);
 	assert_non_null(strstr(text_of(&b), "[100.0,101.0,100.0]"));
@@ -362,7 +435,7 @@ static void a_range_with_too_many_values_is_refused(void **state)
 	for (; i < SERIES_CELLS_MAX; i++) {
 		struct tally_sample sample = sample_of(i, 0, 0);
 
-		if (!series_add(&series, &sample))
+		if (!add(&series, &sample, 1))
 			break;
 	}
 	assert_int_equal(series.code, -EFBIG);
@@ -381,7 +454,10 @@ int main(void)
 		cmocka_unit_test(tasks_are_written_as_the_model_has_them),
 		cmocka_unit_test(what_is_not_shared_is_null_and_says_so),
 		cmocka_unit_test(samples_are_columns_as_they_were_taken),
-		cmocka_unit_test(of_each_step_the_last_sample_counts),
+		cmocka_unit_test(of_a_step_there_are_averages_maxima_and_rates),
+		cmocka_unit_test(a_clock_that_was_set_is_told),
+		cmocka_unit_test(no_rate_spans_two_boots),
+		cmocka_unit_test(coarse_samples_bring_their_maxima),
 		cmocka_unit_test(the_first_rate_comes_from_the_sample_before_the_range),
 		cmocka_unit_test(hidden_metrics_are_null_in_series),
 		cmocka_unit_test(a_clock_set_back_does_not_bring_samples_from_outside_in),

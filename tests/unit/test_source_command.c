@@ -23,7 +23,9 @@
 
 static struct source *open_words(char *const *words)
 {
-	const struct command_options options = {.task = "t", .process = "p", .words = words};
+	const struct command_process process = {.name = "p", .words = words};
+	const struct command_options options = {
+		.task = "t", .processes = &process, .process_count = 1};
 	struct source *source = NULL;
 	struct tally_error err;
 
@@ -45,7 +47,7 @@ static struct command_state wait_ended(struct source *source)
 	struct command_state state;
 
 	for (int i = 0; i < 1000; i++) {
-		source_command_state(source, &state);
+		source_command_state(source, 0, &state);
 		if (state.ended)
 			return state;
 		poll(NULL, 0, 10);
@@ -60,7 +62,7 @@ static struct command_state wait_childless(struct source *source)
 
 	for (int i = 0; i < 1000; i++) {
 		source_refresh(source, NULL);
-		source_command_state(source, &state);
+		source_command_state(source, 0, &state);
 		if (state.childless)
 			return state;
 		poll(NULL, 0, 10);
@@ -115,15 +117,15 @@ static void nothing_runs_before_the_release(void **state)
 	snprintf(name, sizeof(name), "/proc/%d/comm", (int)process.pid);
 	ssize_t length = file_read_at(AT_FDCWD, name, name, sizeof(name));
 	assert_true(length > 2 && strncmp(name, "sh\n", 3) != 0);
-	source_command_state(source, &now);
+	source_command_state(source, 0, &now);
 	assert_false(now.ended);
-	assert_int_equal(process.pid, source_command_pid(source));
+	assert_int_equal(process.pid, source_command_pid(source, 0));
 	assert_int_equal(process.subreaper, getpid());
 	assert_true(process.start_ns > 0 && process.start_ns <= clock_boot_ns());
 
-	assert_int_equal(source_command_release(source, NULL), 0);
+	assert_int_equal(source_command_release(source, 0, NULL), 0);
 	assert_int_equal(wait_ended(source).exit_code, 3);
-	source_command_allow_reap(source);
+	source_command_allow_reap(source, 0);
 	wait_childless(source);
 	source_close(source);
 }
@@ -157,9 +159,9 @@ static void exec_that_fails_is_told_with_its_reason(void **state)
 		char *words[] = {(char *)cases[i].word, NULL};
 		struct source *source = open_words(words);
 
-		assert_int_equal(source_command_release(source, NULL), cases[i].code);
+		assert_int_equal(source_command_release(source, 0, NULL), cases[i].code);
 		assert_int_equal(wait_ended(source).exit_code, cases[i].exit_code);
-		source_command_allow_reap(source);
+		source_command_allow_reap(source, 0);
 		wait_childless(source);
 		source_close(source);
 	}
@@ -170,8 +172,8 @@ static void the_root_stays_a_zombie_until_it_may_be_reaped(void **state)
 	struct handed handed = {0};
 	char path[64], stat[512] = "";
 	struct source *source = open_shell("exit 0");
-	pid_t pid = source_command_pid(source);
-	source_command_release(source, NULL);
+	pid_t pid = source_command_pid(source, 0);
+	source_command_release(source, 0, NULL);
 	wait_ended(source);
 
 	assert_int_equal(source_refresh(source, NULL), 1);
@@ -183,7 +185,7 @@ static void the_root_stays_a_zombie_until_it_may_be_reaped(void **state)
 	assert_true(file_read_at(AT_FDCWD, path, stat, sizeof(stat) - 1) > 0);
 	assert_non_null(strstr(stat, ") Z "));
 
-	source_command_allow_reap(source);
+	source_command_allow_reap(source, 0);
 	source_refresh(source, NULL);
 	source_reaped(source, count_handed, &handed);
 	assert_int_equal(handed.count, 1);
@@ -196,15 +198,15 @@ static void the_root_stays_a_zombie_until_it_may_be_reaped(void **state)
 static void a_signal_that_ends_the_command_is_told(void **state)
 {
 	struct source *source = open_shell("kill -USR1 $$; sleep 10");
-	source_command_release(source, NULL);
+	source_command_release(source, 0, NULL);
 	struct command_state now = wait_ended(source);
 
 	assert_int_equal(now.signal, SIGUSR1);
 	assert_int_equal(now.exit_code, -1);
-	source_command_allow_reap(source);
+	source_command_allow_reap(source, 0);
 	wait_childless(source);
 	assert_int_equal(look(source).life, TALLY_LIFE_KILLED);
-	source_command_signal(source, SIGTERM); /* Reaped: goes nowhere. */
+	source_command_signal(source, 0, SIGTERM); /* Reaped: goes nowhere. */
 	source_close(source);
 }
 
@@ -213,9 +215,9 @@ static void orphans_are_adopted_reaped_and_handed_over(void **state)
 	struct handed handed = {0};
 	struct source *source =
 		open_shell("i=0; while [ $i -lt 20 ]; do i=$((i+1)); (sh -c 'sleep 0.1' & ); done");
-	source_command_release(source, NULL);
+	source_command_release(source, 0, NULL);
 	wait_ended(source);
-	source_command_allow_reap(source);
+	source_command_allow_reap(source, 0);
 
 	struct command_state now = wait_childless(source);
 	source_reaped(source, count_handed, &handed);
@@ -235,18 +237,19 @@ static void the_command_begins_with_the_mask_it_was_given(void **state)
 		(char *)"/proc/self/status", NULL};
 	sigemptyset(&none);
 	sigfillset(&all);
+	const struct command_process process = {.name = "p", .words = words};
 	const struct command_options options = {
-		.task = "t", .process = "p", .words = words, .mask = &none};
+		.task = "t", .processes = &process, .process_count = 1, .mask = &none};
 	struct source *source;
 
 	sigset_t before;
 	sigprocmask(SIG_BLOCK, &all, &before);
 	assert_int_equal(source_command_open(&options, &source, NULL), 0);
-	source_command_release(source, NULL);
+	source_command_release(source, 0, NULL);
 	struct command_state now = wait_ended(source);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	assert_int_equal(now.exit_code, 0);
-	source_command_allow_reap(source);
+	source_command_allow_reap(source, 0);
 	wait_childless(source);
 	source_close(source);
 }

@@ -10,11 +10,20 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include "history/survey.h"
 #include "store_world.h"
 
 #define TASKS 4
 
 static char folder[64], path[128];
+
+/* Rounds of a test: all with TALLY_THOROUGH=1 (make test-thorough), a fifth of them otherwise. */
+static uint64_t rounds(uint64_t all)
+{
+	const char *thorough = getenv("TALLY_THOROUGH");
+
+	return thorough && *thorough ? all : all / 5;
+}
 
 static int set_up(void **state)
 {
@@ -63,17 +72,20 @@ static int64_t check_all(struct history *h, int t, bool gaps_are_fine)
 	return c.last;
 }
 
+static void print_damage(void *context, const char *line)
+{
+	print_message("%s\n", line);
+}
+
+/* As `tally store check` looks at it. */
 static void assert_sound(void)
 {
-	sqlite3 *db;
-	sqlite3_stmt *s;
+	struct survey survey;
+	struct tally_error err;
 
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &s, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-	assert_string_equal((const char *)sqlite3_column_text(s, 0), "ok");
-	sqlite3_finalize(s);
-	sqlite3_close(db);
+	if (survey_store(path, true, print_damage, NULL, &survey, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(survey.damaged, 0);
 }
 
 static void sleep_us(long us)
@@ -97,7 +109,7 @@ static void live_until_killed(int64_t first, _Atomic int64_t *stored)
 }
 
 /* One life, ended at a random instant: of its start, or (in three of four) of its work. */
-static void live_and_die(uint64_t round, int64_t first, _Atomic int64_t *stored)
+static void live_and_die(uint64_t round, int64_t first, _Atomic int64_t *stored, long most_us)
 {
 	int64_t before = *stored;
 	pid_t pid = fork();
@@ -106,34 +118,46 @@ static void live_and_die(uint64_t round, int64_t first, _Atomic int64_t *stored)
 		live_until_killed(first, stored);
 	while (round % 4 && *stored == before && waitpid(pid, NULL, WNOHANG) == 0)
 		sleep_us(200);
-	sleep_us((long)(mix(round) % 20000));
+	sleep_us((long)(mix(round) % (uint64_t)most_us));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
 
+/* What a kill left: all that was committed, nothing wrong. @return the tick after the last. */
+static int64_t check_after_kill(int64_t next, int64_t stored)
+{
+	struct history *h = open_store(path, true, 0, NULL, NULL);
+
+	if (!h) /* killed before it had made any table */
+		assert_int_equal(stored, 0);
+	else
+		assert_sound();
+	for (int t = 0; h && t < TASKS; t++) {
+		int64_t last = check_all(h, t, true);
+
+		assert_true(last >= stored);
+		if (last >= next)
+			next = last + 1;
+	}
+	history_close(h);
+	return next;
+}
+
+static _Atomic int64_t *share_number(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
 static void nothing_committed_is_lost_by_a_kill(void **state)
 {
-	_Atomic int64_t *stored =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	_Atomic int64_t *stored = share_number();
 	int64_t next = 1;
 
-	for (uint64_t round = 0; round < 200; round++) {
-		live_and_die(round, next, stored);
-
-		struct history *h = open_store(path, true, 0, NULL, NULL);
-		if (!h) /* killed before it had made any table */
-			assert_int_equal(*stored, 0);
-		for (int t = 0; h && t < TASKS; t++) {
-			int64_t last = check_all(h, t, true);
-
-			assert_true(last >= *stored);
-			if (last >= next)
-				next = last + 1;
-		}
-		history_close(h);
+	for (uint64_t round = 0; round < rounds(200); round++) {
+		live_and_die(round, next, stored, 20000);
+		next = check_after_kill(next, *stored);
 	}
-	assert_true(next > 200);
-	assert_sound();
+	assert_true(next > (int64_t)rounds(200) / 2);
 
 	/* Ticks that a kill took are not made up for: but between those there are no gaps. */
 	struct history *h = open_store(path, true, 0, NULL, NULL);
@@ -202,6 +226,29 @@ static void a_full_disk_stops_no_tick(void **state)
 	history_close(h);
 }
 
+/* The disk is full in every other life, and sometimes fills up or empties during one. */
+static void kills_on_a_full_disk_lose_nothing_committed(void **state)
+{
+	_Atomic int64_t *stored = share_number();
+	int64_t next = 1;
+	char filler[128];
+
+	mount_small("size=3m");
+	live_and_die(1, next, stored, 20000);
+	next = check_after_kill(next, *stored);
+	for (uint64_t round = 0; round < rounds(100); round++) {
+		if (round % 2)
+			fill_disk(filler);
+		/* Where the disk is full from the start nothing is stored: do not wait for it. */
+		live_and_die(round % 2 ? round * 4 : round, next, stored, 30000);
+		next = check_after_kill(next, *stored);
+		if (round % 2)
+			unlink(filler);
+	}
+	assert_true(next > (int64_t)rounds(100) / 4);
+	munmap((void *)stored, 4096);
+}
+
 static void what_could_not_be_stored_is_counted(void **state)
 {
 	struct said said = {.log = {note_line, &said}};
@@ -235,7 +282,7 @@ static void a_folder_that_cannot_be_written_is_an_error(void **state)
 	assert_non_null(strstr(err.message, path));
 }
 
-static void a_disk_that_becomes_read_only_is_waited_for(void **state)
+static void a_store_on_a_read_only_disk_can_be_read(void **state)
 {
 	struct said said = {0};
 
@@ -266,12 +313,17 @@ static size_t load(const char *name, uint8_t **ret)
 	return (size_t)st.st_size;
 }
 
-static void save(const uint8_t *bytes, size_t length)
+static void save_as(const char *name, const uint8_t *bytes, size_t length)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	assert_int_equal(write(fd, bytes, length), length);
 	close(fd);
+}
+
+static void save(const uint8_t *bytes, size_t length)
+{
+	save_as(path, bytes, length);
 }
 
 /* Open a damaged store both ways: what it shows is right. */
@@ -309,7 +361,7 @@ static void damage_is_found_and_left_out(void **state)
 	history_close(h);
 	size_t length = load(path, &sound);
 	bytes = malloc(length);
-	for (uint64_t round = 0; round < 300; round++) {
+	for (uint64_t round = 0; round < rounds(300); round++) {
 		unsigned flips = 1 + mix(round) % 20;
 
 		memcpy(bytes, sound, length);
@@ -318,7 +370,7 @@ static void damage_is_found_and_left_out(void **state)
 		save(bytes, length);
 		survive(round % 4 == 0);
 	}
-	for (uint64_t round = 0; round < 60; round++) {
+	for (uint64_t round = 0; round < rounds(100); round++) {
 		save(sound, mix(round) % length);
 		survive(round % 2);
 	}
@@ -326,11 +378,9 @@ static void damage_is_found_and_left_out(void **state)
 	free(bytes);
 }
 
-/* The journal of a writer that was killed, damaged anywhere. */
-static void damage_of_a_journal_is_found(void **state)
+/* Sixty ticks of a writer that was killed: they are in the log of SQLite. */
+static void write_and_die(void)
 {
-	char wal[160];
-	uint8_t *bytes;
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -343,14 +393,21 @@ static void damage_of_a_journal_is_found(void **state)
 	int status;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	snprintf(wal, sizeof(wal), "%s-wal", path);
+}
+
+/* The journal of a writer that was killed, damaged anywhere. */
+static void damage_of_a_journal_is_found(void **state)
+{
+	uint8_t *bytes;
+
+	write_and_die();
 	sqlite3 *db; /* moves the log into the file */
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(
 		sqlite3_exec(db, "SELECT count(*) FROM journal", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 	size_t length = load(path, &bytes);
-	for (uint64_t round = 0; round < 300; round++) {
+	for (uint64_t round = 0; round < rounds(300); round++) {
 		size_t place = mix(round) % length;
 
 		bytes[place] ^= (uint8_t)(1 + mix(round + 7) % 255);
@@ -358,6 +415,34 @@ static void damage_of_a_journal_is_found(void **state)
 		survive(false);
 		bytes[place] ^= (uint8_t)(1 + mix(round + 7) % 255);
 	}
+	free(bytes);
+}
+
+/* The log itself, flipped and torn: what lies behind the damage is lost, nothing is wrong. */
+static void damage_of_the_log_is_found(void **state)
+{
+	char log[160], shm[160];
+	uint8_t *bytes, *main_bytes;
+
+	write_and_die();
+	snprintf(log, sizeof(log), "%s-wal", path);
+	snprintf(shm, sizeof(shm), "%s-shm", path);
+	size_t main_length = load(path, &main_bytes), length = load(log, &bytes);
+	uint8_t *damaged = malloc(length);
+	assert_true(length > 4096);
+	for (uint64_t round = 0; round < rounds(200); round++) {
+		size_t kept = round % 3 ? length : mix(round) % length;
+
+		memcpy(damaged, bytes, length);
+		for (unsigned i = 0; round % 3 && i < 1 + mix(round) % 5; i++)
+			damaged[mix(round * 50 + i) % length] ^= (uint8_t)(1 + mix(i) % 255);
+		unlink(shm);
+		save_as(path, main_bytes, main_length);
+		save_as(log, damaged, kept);
+		survive(round % 4 == 0);
+	}
+	free(damaged);
+	free(main_bytes);
 	free(bytes);
 }
 
@@ -407,12 +492,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_committed_is_lost_by_a_kill),
+		TEST(kills_on_a_full_disk_lose_nothing_committed),
 		TEST(a_full_disk_stops_no_tick),
 		TEST(what_could_not_be_stored_is_counted),
 		TEST(a_folder_that_cannot_be_written_is_an_error),
-		TEST(a_disk_that_becomes_read_only_is_waited_for),
+		TEST(a_store_on_a_read_only_disk_can_be_read),
 		TEST(damage_is_found_and_left_out),
 		TEST(damage_of_a_journal_is_found),
+		TEST(damage_of_the_log_is_found),
 		TEST(a_stepping_clock_keeps_the_order),
 	};
 

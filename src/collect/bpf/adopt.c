@@ -182,19 +182,51 @@ static void limit_groups(struct bpf_collector *c, uint32_t set)
 		c->groups[c->sets.items[set].groups[i]].limited = true;
 }
 
+/* Whether a set has a group of the same family, other than this group itself. */
+static bool has_kin(const struct bpf_collector *c, uint32_t set, uint32_t group)
+{
+	const struct set *in = &c->sets.items[set];
+	uint32_t family = c->groups[group].family;
+
+	for (uint32_t i = 0; family && i < in->count; i++)
+		if (in->groups[i] != group && c->groups[in->groups[i]].family == family)
+			return true;
+	return false;
+}
+
+/* Leave out the groups that have kin in a set. @return how many remain. */
+static uint32_t without_kin(
+	const struct bpf_collector *c, uint32_t set, uint32_t *groups, uint32_t count)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (!has_kin(c, set, groups[i]))
+			groups[kept++] = groups[i];
+	return kept;
+}
+
+/*
+ * Groups of a family share no pid. A root is moved to its group, which is not credited with what the
+ * other had; what is handed down does not come where kin is.
+ */
 static int answer(struct bpf_collector *c, const struct tally_pair *pair)
 {
-	uint32_t room = c->sets.items[pair->a].count + c->sets.items[pair->b].count;
+	bool root = pair->b & PAIR_ROOT;
+	uint32_t a = pair->a, b = pair->b & ~PAIR_ROOT;
+	uint32_t room = c->sets.items[a].count + c->sets.items[b].count;
 	CLEANUP_FREE uint32_t *groups = calloc(room + 1, sizeof(*groups));
 	struct tally_union answer;
 
 	if (!groups)
 		return -ENOMEM;
-	uint32_t count = sets_unite(&c->sets, pair->a, pair->b, groups);
+	uint32_t count = sets_unite(&c->sets, a, b, groups);
+	count = without_kin(c, root ? b : a, groups, count);
 	int r = adopt_set(c, groups, count, false, &answer.all);
 	if (r < 0)
 		return r;
-	count = sets_rest(&c->sets, pair->a, pair->b, groups);
+	count = sets_rest(&c->sets, a, b, groups);
+	count = without_kin(c, a, groups, count);
 	r = adopt_set(c, groups, count, false, &answer.rest);
 	if (r < 0)
 		return r;
@@ -230,7 +262,7 @@ unsigned adopt_unions(struct bpf_collector *c)
 		if (answer(c, &pair) == 0)
 			answered++;
 		else
-			limit_groups(c, pair.b);
+			limit_groups(c, pair.b & ~PAIR_ROOT);
 	}
 	return answered;
 }
@@ -242,9 +274,11 @@ static void forget_unions(struct bpf_collector *c, uint32_t set)
 	bool more = bpf_map_get_next_key(c->unions, NULL, &pair) == 0;
 
 	while (more) {
+		uint32_t b = pair.b & ~PAIR_ROOT;
+
 		more = bpf_map_get_next_key(c->unions, &pair, &next) == 0;
 		if (bpf_map_lookup_elem(c->unions, &pair, &value) == 0 &&
-			(pair.a == set || pair.b == set || value.all == set || value.rest == set))
+			(pair.a == set || b == set || value.all == set || value.rest == set))
 			bpf_map_delete_elem(c->unions, &pair);
 		pair = next;
 	}

@@ -150,8 +150,24 @@ static void take_out(struct bpf_collector *c, uint32_t index)
 	struct cgroup_root *root = &c->cgroups.roots[index];
 
 	bpf_map_delete_elem(c->cgroup_map, &root->id);
+	free(root->path);
 	free(root->above);
 	*root = c->cgroups.roots[--c->cgroups.count];
+}
+
+static bool is_removed(const struct cgroup_root *root)
+{
+	struct stat status;
+
+	return stat(root->path, &status) < 0 ? errno == ENOENT : status.st_ino != root->id;
+}
+
+/* A service that starts anew has a new cgroup: those it had before are not kept for ever. */
+static void prune(struct bpf_collector *c, uint32_t group)
+{
+	for (uint32_t i = c->cgroups.count; i-- > 0;)
+		if (c->cgroups.roots[i].group == group && is_removed(&c->cgroups.roots[i]))
+			take_out(c, i);
 }
 
 int cgroups_add(struct bpf_collector *c, uint32_t group, const struct collect_root *root,
@@ -169,15 +185,16 @@ int cgroups_add(struct bpf_collector *c, uint32_t group, const struct collect_ro
 		return tally_fail(err, r, "cannot look at cgroup %s", root->cgroup);
 	if (above[0] != new.id)
 		return tally_refuse(err, -ESRCH, "%s is another cgroup now", root->cgroup);
+	prune(c, group);
 	new.above = malloc(new.above_count * sizeof(*above));
-	if (!new.above)
-		return tally_fail(err, -ENOMEM, "cgroup %s", root->cgroup);
-	memcpy(new.above, above, new.above_count * sizeof(*above));
-	r = add(&c->cgroups, &new);
+	new.path = strdup(root->cgroup);
+	r = new.above &&new.path ? add(&c->cgroups, &new) : -ENOMEM;
 	if (r < 0) {
 		free(new.above);
+		free(new.path);
 		return tally_fail(err, r, "cgroup %s", root->cgroup);
 	}
+	memcpy(new.above, above, new.above_count * sizeof(*above));
 	r = tell(c, &c->cgroups.roots[c->cgroups.count - 1]);
 	if (r < 0) {
 		take_out(c, c->cgroups.count - 1);
@@ -212,7 +229,9 @@ void cgroups_adopted(struct bpf_collector *c)
 
 void cgroups_done(struct cgroup_table *table)
 {
-	for (uint32_t i = 0; i < table->count; i++)
+	for (uint32_t i = 0; i < table->count; i++) {
+		free(table->roots[i].path);
 		free(table->roots[i].above);
+	}
 	free(table->roots);
 }

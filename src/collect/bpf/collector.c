@@ -139,6 +139,8 @@ static int root_add(struct collector *collector, uint32_t group, const struct co
 	int r = root->pid ? adopt_pid(c, group, root, err) : cgroups_add(c, group, root, err);
 	if (r == 0)
 		state->kind = kind;
+	if (r == 0)
+		state->family = root->family; /* The kernel asks for unions at the next pass. */
 	return r;
 }
 
@@ -168,6 +170,11 @@ static void status(struct collector *collector, struct collect_status *ret)
 	ret->limited = c->limited + c->news->lost;
 }
 
+static int held(struct collector *collector, collect_held_fn *visit, void *context)
+{
+	return held_list(of(collector)->held, visit, context);
+}
+
 const struct collector_ops collector_bpf = {
 	.name = "bpf",
 	.summary = "the kernel adds up what members use: exact, and nearly free",
@@ -181,4 +188,5 @@ const struct collector_ops collector_bpf = {
 	.members = members,
 	.settle = settle,
 	.status = status,
+	.held = held,
 };

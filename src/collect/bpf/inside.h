@@ -12,6 +12,7 @@
  *   pass.c          one look at the machine
  *   publish.c       sums of sets become samples of groups
  *   members.c       live members, on demand
+ *   held.c          files without a name that anyone holds open, by a program of its own
  */
 #ifndef BPF_INSIDE_H
 #define BPF_INSIDE_H
@@ -22,6 +23,7 @@
 #include "collect/bpf/shared.h"
 
 struct tally_bpf;
+struct held_program;
 
 /** What limits there are, and what tests make fail. A zeroed one is the default. */
 struct bpf_limits {
@@ -37,6 +39,7 @@ enum group_kind { GROUP_EMPTY, GROUP_TREE, GROUP_CGROUP };
 struct group_state {
 	enum group_kind kind;
 	uint32_t set;	       /**< The set of this group alone. */
+	uint32_t family;       /**< As collect_root.family. */
 	bool limited;	       /**< Some members could not be marked: figures are absent. */
 	bool cut;	       /**< Some descriptors were not counted in this pass. */
 	int64_t base[COUNTS];  /**< From sets that were given back. */
@@ -69,6 +72,7 @@ struct cgroup_root {
 	uint32_t group;
 	uint32_t set; /**< What it stands for in the kernel now. */
 	bool fresh;   /**< The next pass adopts its members. */
+	char *path;   /**< Its directory. */
 };
 
 struct cgroup_table {
@@ -89,6 +93,7 @@ struct bpf_collector {
 	const struct log *log;
 	const char *procfs;
 	struct tally_bpf *skeleton;
+	struct held_program *held;   /**< NULL: the kernel refused it. */
 	struct tally_config *config; /**< Shared with the kernel program. */
 	struct tally_news *news;
 	int marks, requests, cgroup_map, unions;
@@ -176,5 +181,13 @@ void publish_keep(struct bpf_collector *c, uint32_t set);
 /* members.c */
 void members_visit(
 	struct bpf_collector *c, uint32_t group, collect_member_fn *visit, void *context);
+
+/* held.c */
+/** @level Depth of our pid namespace. @return NULL: it cannot be had. */
+struct held_program *held_open(uint32_t level);
+/** Takes NULL, returns NULL. */
+struct held_program *held_close(struct held_program *program);
+/** As collector_held(). */
+int held_list(const struct held_program *program, collect_held_fn *visit, void *context);
 
 #endif

@@ -148,7 +148,10 @@ static int load(struct bpf_collector *c, const struct bpf_limits *limits, struct
 	find_cpus(c);
 	c->config->level = namespace_level(c->procfs);
 	r = tally_bpf__attach(c->skeleton);
-	return r < 0 ? refuse(err, r) : 0;
+	if (r < 0)
+		return refuse(err, r);
+	c->held = held_open(c->config->level);
+	return 0;
 }
 
 int bpf_load(struct bpf_collector *c, const struct bpf_limits *limits, struct tally_error *err)
@@ -166,6 +169,7 @@ void bpf_unload(struct bpf_collector *c)
 		munmap(c->shared, c->mapped);
 	if (c->roots.shared)
 		munmap(c->roots.shared, c->roots.mapped);
+	held_close(c->held);
 	tally_bpf__destroy(c->skeleton);
 }
 

@@ -34,9 +34,6 @@ static const struct {
 	{TALLY_FDS, LEVEL_FDS, false},
 };
 
-static const enum tally_metric task_only[] = {
-	TALLY_DISK, TALLY_DISK_FILES, TALLY_DISK_DELETED, TALLY_DISK_AGE};
-
 static void add_counts(struct group_state *group, const struct tally_set *shared)
 {
 	for (int i = 0; i < COUNTS; i++)
@@ -168,8 +165,9 @@ static void publish(struct bpf_collector *c, uint32_t number)
 			c->pss ? TALLY_REASON_COLLECTOR : TALLY_REASON_NOT_ASKED);
 	}
 	set_info(c, group, sample);
-	for (size_t i = 0; i < ARRAY_SIZE(task_only); i++)
-		tally_sample_unset(sample, task_only[i], TALLY_REASON_TASK_ONLY);
+	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
+		if (tally_metrics[i].aggregate == TALLY_AGGREGATE_TASK)
+			tally_sample_unset(sample, i, TALLY_REASON_TASK_ONLY);
 }
 
 void publish_groups(struct bpf_collector *c)

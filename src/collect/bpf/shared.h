@@ -115,8 +115,10 @@ struct tally_request {
 
 /* Key and value of the union map. A zero `all` is a question to user space. */
 struct tally_pair {
-	__u32 a, b;
+	__u32 a, b; /* b with PAIR_ROOT: it is what the task is a root of, and a what it was in */
 };
+
+#define PAIR_ROOT (1u << 31)
 
 struct tally_union {
 	__u32 all;  /* a and b */

@@ -152,9 +152,9 @@ inline_always void visit_member(struct task_struct *task, struct tally_mark *mar
 /* ---- the pass: adoption ---- */
 
 /* a and b, and b without a. What is not known yet is asked of user space, and a stays as it is. */
-inline_always u32 unite(u32 a, u32 b, u32 *ret_rest)
+inline_always u32 unite(u32 a, u32 b, u32 how, u32 *ret_rest)
 {
-	struct tally_pair pair = {a, b};
+	struct tally_pair pair = {a, b | how};
 	struct tally_union *known, question = {};
 
 	*ret_rest = 0;
@@ -191,11 +191,13 @@ inline_always struct tally_mark *mark_above(struct task_struct *task, bool marke
 inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_mark *mark)
 {
 	struct tally_request *request = bpf_task_storage_get(&requests, task, 0, 0);
-	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, more = 0, root = 0, all, rest;
+	u32 own = mark ? set_living(mark->set[DIM_TREE]) : 0, more = 0, root = 0, how = 0;
+	u32 all, rest;
 
 	if (request && request->set) {
 		more = set_living(request->set);
 		root = request->root;
+		how = PAIR_ROOT;
 	} else {
 		struct tally_mark *above = mark_above(task, mark != NULL);
 
@@ -206,7 +208,7 @@ inline_always struct tally_mark *adopt(struct task_struct *task, struct tally_ma
 	}
 	if (mark && root)
 		mark->root = root;
-	all = unite(own, more, &rest);
+	all = unite(own, more, how, &rest);
 	if (request && request->set && (all != own || !rest)) {
 		request->set = 0;
 		news.changed++;
@@ -236,7 +238,7 @@ inline_always struct tally_mark *join_cgroup(
 	if (own && rest) {
 		u32 before = news.wanted;
 
-		unite(own, rest, &rest);
+		unite(own, rest, 0, &rest);
 		if (news.wanted != before)
 			return mark;
 	}

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/history_rows.h"
+#include "cli/report_rows.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include "base/attr.h"
 #include "base/clock.h"
 #include "model/model.h"
-
-/* About so many rows, when nobody says how long a step is; up to more as they were taken. */
-#define ROWS_WANTED 30
-#define ROWS_FEW    40
 
 static int64_t floor_step(int64_t wall_ns, int64_t step_ns)
 {
@@ -19,25 +15,25 @@ static int64_t floor_step(int64_t wall_ns, int64_t step_ns)
 }
 
 /* A clock that was set back begins a new row: rows are in the order in which they happened. */
-static bool goes_on(const struct history_rows *rows, const struct history_point *point)
+static bool goes_on(const struct report_rows *rows, const struct history_point *point)
 {
 	if (rows->count == 0 || rows->step_ns == 0)
 		return false;
 
-	const struct history_row *last = &rows->rows[rows->count - 1];
+	const struct report_row *last = &rows->rows[rows->count - 1];
 	return last->era == point->era && floor_step(last->last.wall_ns, rows->step_ns) ==
 						  floor_step(point->sample->wall_ns, rows->step_ns);
 }
 
-static struct history_row *begin_row(struct history_rows *rows)
+static struct report_row *begin_row(struct report_rows *rows)
 {
-	if (rows->count == HISTORY_ROWS_MAX) {
+	if (rows->count == REPORT_ROWS_MAX) {
 		rows->code = -EFBIG;
 		return NULL;
 	}
 	if (rows->count == rows->capacity) {
 		size_t capacity = rows->capacity ? rows->capacity * 2 : 64;
-		struct history_row *grown = reallocarray(rows->rows, capacity, sizeof(*rows->rows));
+		struct report_row *grown = reallocarray(rows->rows, capacity, sizeof(*rows->rows));
 
 		if (!grown) {
 			rows->code = -ENOMEM;
@@ -46,11 +42,11 @@ static struct history_row *begin_row(struct history_rows *rows)
 		rows->rows = grown;
 		rows->capacity = capacity;
 	}
-	rows->rows[rows->count] = (struct history_row){.era = 0};
+	rows->rows[rows->count] = (struct report_row){.era = 0};
 	return &rows->rows[rows->count++];
 }
 
-static void add_gauges(struct history_row *row, const struct history_point *point)
+static void add_gauges(struct report_row *row, const struct history_point *point)
 {
 	const struct tally_sample *most = point->maxima ? point->maxima : point->sample;
 
@@ -67,15 +63,15 @@ static void add_gauges(struct history_row *row, const struct history_point *poin
 	}
 }
 
-static void note_before(struct history_rows *rows, const struct history_point *point)
+static void note_before(struct report_rows *rows, const struct history_point *point)
 {
 	rows->before = *point->sample;
 	rows->before_era = point->era;
 }
 
-bool history_rows_add(void *context, const struct history_point *point)
+bool report_rows_add(void *context, const struct history_point *point)
 {
-	struct history_rows *rows = context;
+	struct report_rows *rows = context;
 
 	if (point->sample->wall_ns < rows->since_ns) {
 		if (rows->count == 0)
@@ -85,7 +81,7 @@ bool history_rows_add(void *context, const struct history_point *point)
 	if (rows->before.boot_ns == 0)
 		note_before(rows, point); /* The first row has a rate from its own first sample. */
 
-	struct history_row *row =
+	struct report_row *row =
 		goes_on(rows, point) ? &rows->rows[rows->count - 1] : begin_row(rows);
 	if (!row)
 		return false;
@@ -96,60 +92,36 @@ bool history_rows_add(void *context, const struct history_point *point)
 	return true;
 }
 
-void history_rows_done(struct history_rows *rows)
+void report_rows_done(struct report_rows *rows)
 {
 	free(rows->rows);
 	rows->rows = NULL;
 	rows->count = rows->capacity = 0;
 }
 
-int64_t history_rows_step(const struct history_extent *extent, int64_t since_ns, int64_t until_ns)
-{
-	static const int64_t steps_ms[] = {100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000,
-		60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 21600000,
-		43200000, 86400000};
-	int64_t first = extent->first_ns > since_ns ? extent->first_ns : since_ns;
-	int64_t last = extent->last_ns < until_ns ? extent->last_ns : until_ns;
-	double whole = (double)(extent->last_ns - extent->first_ns), part = (double)(last - first);
-	double rows = whole > 0 ? (double)extent->rows * part / whole : (double)extent->rows;
-
-	if (rows <= ROWS_FEW)
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(steps_ms); i++)
-		if (part / (double)(steps_ms[i] * NS_PER_MS) <= ROWS_WANTED)
-			return steps_ms[i] * NS_PER_MS;
-	return floor_step(last - first, 86400 * NS_PER_S) / ROWS_WANTED + NS_PER_S;
-}
-
-size_t history_columns(uint64_t wanted, bool rate, struct history_column ret[HISTORY_COLUMNS_MAX])
+size_t report_columns(uint64_t wanted, bool rate, struct report_column ret[REPORT_COLUMNS_MAX])
 {
 	size_t count = 0;
 
 	if (wanted & ROWS_CPU_RATE)
-		ret[count++] = (struct history_column){
+		ret[count++] = (struct report_column){
 			"cpu_rate", "cpu_rate", COLUMN_CPU_RATE, TALLY_CPU_USER};
 	if (wanted & ROWS_CPU_SECONDS)
-		ret[count++] = (struct history_column){"cpu_seconds", "cpu_seconds",
+		ret[count++] = (struct report_column){"cpu_seconds", "cpu_seconds",
 			rate ? COLUMN_CPU_RATE : COLUMN_CPU_SECONDS, TALLY_CPU_USER};
 	for (int m = 0; m < TALLY_METRIC_COUNT; m++)
 		if (wanted & TALLY_BIT(m)) {
 			const struct tally_metric_info *info = &tally_metrics[m];
 			bool rated = rate && info->kind == TALLY_KIND_COUNTER;
 
-			ret[count++] = (struct history_column){
+			ret[count++] = (struct report_column){
 				info->key, info->key, rated ? COLUMN_RATE : COLUMN_VALUE, m};
 		}
 	return count;
 }
 
-bool history_column_has_maximum(const struct history_column *column)
-{
-	return column->kind == COLUMN_VALUE &&
-	       tally_metrics[column->metric].kind == TALLY_KIND_GAUGE;
-}
-
 /* The sample that a rate is derived from; NULL: there is none, or the machine booted since. */
-static const struct tally_sample *earlier(const struct history_rows *rows, size_t row)
+static const struct tally_sample *earlier(const struct report_rows *rows, size_t row)
 {
 	const struct tally_sample *before = row ? &rows->rows[row - 1].last : &rows->before;
 	uint32_t era = row ? rows->rows[row - 1].era : rows->before_era;
@@ -157,8 +129,8 @@ static const struct tally_sample *earlier(const struct history_rows *rows, size_
 	return before->boot_ns && era == rows->rows[row].era ? before : NULL;
 }
 
-static bool rate_cell(const struct history_rows *rows, size_t row,
-	const struct history_column *column, double *ret)
+static bool rate_cell(
+	const struct report_rows *rows, size_t row, const struct report_column *column, double *ret)
 {
 	const struct tally_sample *before = earlier(rows, row), *now = &rows->rows[row].last;
 
@@ -169,7 +141,7 @@ static bool rate_cell(const struct history_rows *rows, size_t row,
 	return tally_sample_rate(before, now, column->metric, ret) == 0;
 }
 
-static bool value_cell(const struct history_row *row, enum tally_metric metric, double *ret)
+static bool value_cell(const struct report_row *row, enum tally_metric metric, double *ret)
 {
 	double scale = tally_metrics[metric].unit == TALLY_UNIT_NS ? 1e9 : 1;
 
@@ -185,10 +157,10 @@ static bool value_cell(const struct history_row *row, enum tally_metric metric, 
 	return true;
 }
 
-bool history_cell(const struct history_rows *rows, size_t row, const struct history_column *column,
-	double *ret)
+bool report_cell(
+	const struct report_rows *rows, size_t row, const struct report_column *column, double *ret)
 {
-	const struct history_row *at = &rows->rows[row];
+	const struct report_row *at = &rows->rows[row];
 	int64_t cpu_ns;
 
 	switch (column->kind) {

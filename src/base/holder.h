@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Who holds what we wanted: for error messages only, as far as /proc tells. */
-#ifndef SERVE_HOLDER_H
-#define SERVE_HOLDER_H
+#ifndef BASE_HOLDER_H
+#define BASE_HOLDER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "serve/holder.h"
+#include "base/holder.h"
 
 #include <dirent.h>
 #include <fcntl.h>

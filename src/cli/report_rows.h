@@ -5,20 +5,20 @@
  * Of the samples in a step the last one tells counters and properties; gauges are averaged, and
  * their maximum is kept. Pure.
  */
-#ifndef CLI_HISTORY_ROWS_H
-#define CLI_HISTORY_ROWS_H
+#ifndef CLI_REPORT_ROWS_H
+#define CLI_REPORT_ROWS_H
 
 #include "history/inspect.h"
 
 /** Most rows of one answer: about 100 MB while it is made. */
-#define HISTORY_ROWS_MAX 100000
+#define REPORT_ROWS_MAX 100000
 
 /** Beside the metrics of the table. */
 #define ROWS_CPU_SECONDS (UINT64_C(1) << 62)
 #define ROWS_CPU_RATE	 (UINT64_C(1) << 63)
 
 /** One step. */
-struct history_row {
+struct report_row {
 	struct tally_sample last;
 	uint32_t era;
 	uint32_t counts[TALLY_METRIC_COUNT]; /**< Samples that have it. */
@@ -26,23 +26,20 @@ struct history_row {
 	int64_t maxima[TALLY_METRIC_COUNT];
 };
 
-struct history_rows {
+struct report_rows {
 	int64_t since_ns, step_ns; /**< Set before the first sample; step 0: each is a row. */
-	struct history_row *rows;
+	struct report_row *rows;
 	size_t count, capacity;
 	bool averaged;		    /**< Some gauges are averages. */
 	struct tally_sample before; /**< The last one before the range, or the first one in it. */
 	uint32_t before_era;
-	int code; /**< -ENOMEM, or -EFBIG: more than HISTORY_ROWS_MAX. */
+	int code; /**< -ENOMEM, or -EFBIG: more than REPORT_ROWS_MAX. */
 };
 
 /** Take in a sample: a history_point_fn, `context` is the rows. */
-bool history_rows_add(void *context, const struct history_point *point);
+bool report_rows_add(void *context, const struct history_point *point);
 
-void history_rows_done(struct history_rows *rows);
-
-/** How long a step gives about thirty rows. @return 0 (as taken) where there are few samples. */
-int64_t history_rows_step(const struct history_extent *extent, int64_t since_ns, int64_t until_ns);
+void report_rows_done(struct report_rows *rows);
 
 /** What a column tells of a row. */
 enum column_kind {
@@ -53,14 +50,14 @@ enum column_kind {
 	COLUMN_CPU_RATE,
 };
 
-struct history_column {
+struct report_column {
 	const char *key, *title;
 	enum column_kind kind;
 	enum tally_metric metric;
 };
 
 /** Most columns: every metric, its maximum, and what is derived. */
-#define HISTORY_COLUMNS_MAX (2 * TALLY_METRIC_COUNT + 2)
+#define REPORT_COLUMNS_MAX (2 * TALLY_METRIC_COUNT + 2)
 
 /**
  * List columns by key, derived ones first.
@@ -69,17 +66,14 @@ struct history_column {
  * @rate    Counters as rates.
  * @return  How many.
  */
-size_t history_columns(uint64_t wanted, bool rate, struct history_column ret[HISTORY_COLUMNS_MAX]);
-
-/** Whether a column has maxima beside its averages. */
-bool history_column_has_maximum(const struct history_column *column);
+size_t report_columns(uint64_t wanted, bool rate, struct report_column ret[REPORT_COLUMNS_MAX]);
 
 /**
  * Value of a column at a row, as people see it: seconds, bytes, per second.
  *
  * @return  False when it is absent, or, for a rate, cannot be known.
  */
-bool history_cell(const struct history_rows *rows, size_t row, const struct history_column *column,
+bool report_cell(const struct report_rows *rows, size_t row, const struct report_column *column,
 	double *ret);
 
 #endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The feed of `tally top` that reads a store, whether an observer writes it meanwhile or not. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/fail.h"
+#include "cli/stored.h"
+#include "cli/top_feed.h"
+#include "history/history.h"
+
+/* A task whose samples end further from the instant was not alive: twice the coarsest usual step. */
+#define FAR_NS (120 * NS_PER_S)
+
+struct store_feed {
+	struct top_feed feed;
+	const char *given; /* Path as it was given, or NULL. */
+	struct stored stored;
+	int64_t first_ns, last_ns; /* 0: it has no samples. */
+};
+
+/* ---- how far it reaches ---- */
+
+static bool widen(void *context, const char *id, int64_t first_ns, int64_t last_ns)
+{
+	struct store_feed *s = context;
+
+	if (!s->first_ns || first_ns < s->first_ns)
+		s->first_ns = first_ns;
+	if (last_ns > s->last_ns)
+		s->last_ns = last_ns;
+	return true;
+}
+
+static int open_store(struct store_feed *s, struct tally_error *err)
+{
+	int r = stored_open(s->given, &s->stored, err);
+
+	s->first_ns = s->last_ns = 0;
+	if (r == 0)
+		r = history_alive(s->stored.history, INT64_MIN, INT64_MAX, widen, s);
+	if (r == 0 && !s->first_ns)
+		r = tally_refuse(
+			err, -ENODATA, "store %s has no samples of any task", s->stored.path);
+	return r;
+}
+
+/* ---- an instant ---- */
+
+/* A task that was sampled around the instant. */
+struct candidate {
+	char *id;
+	struct history_task *task;
+	struct tally_sample sample, before;
+	int64_t distance_ns;
+};
+
+struct candidates {
+	struct store_feed *store;
+	int64_t at_ns;
+	struct candidate *items;
+	size_t count, room;
+	bool failed;
+};
+
+static bool make_room(struct candidates *all)
+{
+	size_t room = all->room ? all->room * 2 : 64;
+	struct candidate *items;
+
+	if (all->count < all->room)
+		return true;
+	items = reallocarray(all->items, room, sizeof(*items));
+	all->failed |= !items;
+	if (!items)
+		return false;
+	all->items = items;
+	all->room = room;
+	return true;
+}
+
+static bool collect(void *context, const char *id, int64_t first_ns, int64_t last_ns)
+{
+	struct candidates *all = context;
+
+	if (!make_room(all))
+		return false;
+	all->items[all->count].id = strdup(id);
+	all->failed |= !all->items[all->count].id;
+	if (!all->failed)
+		all->count++;
+	return !all->failed;
+}
+
+static bool look_at(const struct candidates *all, struct candidate *one)
+{
+	struct history *history = all->store->stored.history;
+
+	one->task = history_find(history, one->id);
+	if (!one->task || history_nearest(history, one->task, NULL, all->at_ns, &one->sample,
+				  &one->before) < 0)
+		return false;
+	one->distance_ns = llabs(one->sample.wall_ns - all->at_ns);
+	return one->distance_ns <= FAR_NS;
+}
+
+/* Half of the time between the samples there, or nothing. */
+static int64_t half_gap(const struct candidate *one)
+{
+	return one->before.boot_ns ? (one->sample.boot_ns - one->before.boot_ns) / 2 : 0;
+}
+
+/*
+ * All are sampled in one tick: who was alive has a sample in that nearest to the instant, or, in a
+ * coarser resolution, not much farther.
+ */
+static void keep_alive(struct candidates *all)
+{
+	int64_t nearest_ns = INT64_MAX;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (!look_at(all, &all->items[i]))
+			all->items[i].distance_ns = -1;
+		else if (all->items[i].distance_ns < nearest_ns)
+			nearest_ns = all->items[i].distance_ns;
+	for (size_t i = 0; i < all->count; i++) {
+		struct candidate *one = &all->items[i];
+
+		if (one->distance_ns >= 0 && one->distance_ns <= nearest_ns + half_gap(one))
+			all->items[kept++] = *one;
+		else
+			free(one->id);
+	}
+	all->count = kept;
+}
+
+static void fill(
+	struct top_row *row, const struct tally_sample *sample, const struct tally_sample *before)
+{
+	row->reading.sample = *sample;
+	row->before = *before;
+	row->reading.has_cpu_rate = before->boot_ns && tally_sample_cpu_rate(before, sample,
+							       &row->reading.cpu_rate) == 0;
+}
+
+/* The processes of a task on their way into a snapshot. */
+struct parts {
+	struct {
+		char **at;
+		size_t count;
+	} names;
+	bool failed;
+};
+
+static void add_name(void *context, const char *name)
+{
+	struct parts *parts = context;
+	char **grown = reallocarray(parts->names.at, parts->names.count + 1, sizeof(*grown));
+	char *copy = grown ? strdup(name) : NULL;
+
+	if (grown)
+		parts->names.at = grown;
+	if (copy)
+		grown[parts->names.count++] = copy;
+	else
+		parts->failed = true;
+}
+
+/* Those that were in the task's record of the instant. */
+static void add_parts(
+	struct store_feed *s, const struct candidate *one, struct top_snapshot *snapshot)
+{
+	struct parts parts = {0};
+	struct tally_sample sample, before;
+
+	history_processes(s->stored.history, one->task, add_name, &parts);
+	for (size_t i = 0; i < parts.names.count; i++) {
+		struct top_row *row = NULL;
+
+		if (history_nearest(s->stored.history, one->task, parts.names.at[i],
+			    one->sample.wall_ns, &sample, &before) == 0 &&
+			sample.wall_ns == one->sample.wall_ns)
+			row = top_snapshot_add(snapshot, one->id, parts.names.at[i]);
+		if (row)
+			fill(row, &sample, &before);
+		free(parts.names.at[i]);
+	}
+	free(parts.names.at);
+	snapshot->failed |= parts.failed;
+}
+
+static void add_tasks(struct store_feed *s, struct candidates *all, top_wants_fn *wants,
+	void *context, struct top_snapshot *ret)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct candidate *one = &all->items[i];
+		struct top_row *row = top_snapshot_add(ret, one->id, NULL);
+
+		if (row)
+			fill(row, &one->sample, &one->before);
+		if (row && (!wants || wants(context, one->id)))
+			add_parts(s, one, ret);
+		free(one->id);
+	}
+	free(all->items);
+	ret->failed |= all->failed;
+}
+
+/* Nothing is open: read on, what was written meanwhile included. */
+static int reopen(struct store_feed *s, struct tally_error *err)
+{
+	stored_close(&s->stored);
+	return open_store(s, err);
+}
+
+static int read_store(struct top_feed *feed, int64_t at_ns, top_wants_fn *wants, void *context,
+	struct top_snapshot *ret, struct tally_error *err)
+{
+	struct store_feed *s = (struct store_feed *)feed;
+	struct candidates all = {.store = s, .at_ns = at_ns};
+	int r = at_ns && s->stored.history ? 0 : reopen(s, err);
+
+	if (r < 0)
+		return r;
+	if (!at_ns)
+		all.at_ns = s->last_ns;
+	ret->wall_ns = all.at_ns;
+	ret->machine_cpu_ns = ret->other_cpu_ns = -1;
+	r = history_alive(s->stored.history, all.at_ns - FAR_NS, all.at_ns + FAR_NS, collect, &all);
+	keep_alive(&all);
+	add_tasks(s, &all, wants, context, ret);
+	return r < 0 ? tally_fail(err, r, "cannot read the store %s", s->stored.path) : 0;
+}
+
+/* ---- the past of a row ---- */
+
+struct noting {
+	struct top_course *course;
+	struct tally_sample before;
+};
+
+static bool note(void *context, const struct tally_sample *sample)
+{
+	struct noting *noting = context;
+
+	top_course_note_samples(noting->course, &noting->before, sample);
+	noting->before = *sample;
+	return true;
+}
+
+static void course_store(
+	struct top_feed *feed, const char *task, const char *process, struct top_course *course)
+{
+	struct history *history = ((struct store_feed *)feed)->stored.history;
+	struct history_task *found = history ? history_find(history, task) : NULL;
+	struct noting noting = {.course = course};
+
+	if (found) /* From a while before, for the sample that the first rate needs. */
+		history_range(history, found, process, top_course_first_ns(course) - FAR_NS / 2,
+			top_course_last_ns(course), note, &noting);
+}
+
+static bool reach_store(struct top_feed *feed, int64_t *ret_first_ns, int64_t *ret_last_ns)
+{
+	struct store_feed *s = (struct store_feed *)feed;
+
+	*ret_first_ns = s->first_ns;
+	*ret_last_ns = s->last_ns;
+	return s->first_ns != 0;
+}
+
+static void close_store(struct top_feed *feed)
+{
+	struct store_feed *s = (struct store_feed *)feed;
+
+	stored_close(&s->stored);
+	free(s);
+}
+
+static const struct top_feed_ops store_ops = {
+	.name = "store",
+	.read = read_store,
+	.course = course_store,
+	.reach = reach_store,
+	.close = close_store,
+};
+
+int top_store_open(const char *path, struct top_feed **ret, struct tally_error *err)
+{
+	struct store_feed *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return tally_fail(err, -ENOMEM, "cannot read the store");
+	s->feed.ops = &store_ops;
+	s->given = path;
+	int r = open_store(s, err);
+	if (r < 0) {
+		close_store(&s->feed);
+		return r;
+	}
+	snprintf(s->feed.title, sizeof(s->feed.title), "store %.200s", s->stored.path);
+	*ret = &s->feed;
+	return 0;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small curves of CPU in the table of tasks: fetched for the rows that are seen, a few at a time.
+
+import { askHistory } from "./api.js";
+import { canvasContext } from "./dom.js";
+import { stepFor } from "./series.js";
+
+const POINTS = 60;
+const AT_ONCE = 4;
+/* A task at rest is a flat line, not noise blown up. */
+const LEAST_CORES = 0.1;
+
+export class Sparklines {
+	#known = new Map(); // Task -> {times, values, loaded}.
+	#wanted = new Set();
+	#busy = 0;
+	#window = null;
+	#step = 0;
+	#key = "";
+	#onLoad;
+
+	/** @onLoad  Called with a task whose curve has come. */
+	constructor(onLoad) {
+		this.#onLoad = onLoad;
+	}
+
+	/** Say which window is shown. Another one, not one that merely moves on, begins anew. */
+	setWindow(window, intervalSeconds) {
+		const span = Math.round(window.to - window.from);
+		const step = stepFor(span, POINTS, intervalSeconds);
+		const grows = this.#window?.moves && window.moves && step === this.#step;
+		const key = window.moves ? `live ${step}` : `${window.from} ${window.to}`;
+
+		this.#window = window;
+		this.#step = step;
+		if (key !== this.#key && !grows) this.#known.clear();
+		this.#key = key;
+	}
+
+	/** Points of a task, or null: they are on their way. */
+	get(task) {
+		const known = this.#known.get(task);
+		if (!known?.loaded) this.#wanted.add(task);
+		return known?.loaded ? known : null;
+	}
+
+	/** Fetch what was asked for by get() since the last call, and nothing else. */
+	fetch() {
+		while (this.#busy < AT_ONCE && this.#wanted.size) {
+			const [task] = this.#wanted;
+			this.#wanted.delete(task);
+			if (!this.#known.get(task)) this.#load(task);
+		}
+	}
+
+	/** Forget wishes: other rows are seen now. */
+	forgetWishes() {
+		this.#wanted.clear();
+	}
+
+	async #load(task) {
+		const entry = { times: [], values: [], loaded: false };
+		const { from, to } = this.#window;
+
+		this.#known.set(task, entry);
+		this.#busy++;
+		try {
+			const answer = await askHistory(task, { since: from, until: to, step: this.#step, metrics: ["cpu_rate"] });
+			entry.times = answer.times;
+			entry.values = answer.series.cpu_rate;
+			entry.loaded = true;
+			if (this.#known.get(task) === entry) this.#onLoad(task);
+		} catch {
+			this.#known.delete(task); // Asked again when it is drawn again.
+		} finally {
+			this.#busy--;
+			this.fetch();
+		}
+	}
+
+	/** Go on with the newest figures, without asking for each. */
+	append(tasks) {
+		if (!this.#window?.moves) return;
+		for (const { task, time, cpu_rate } of tasks) {
+			const entry = this.#known.get(task);
+			if (!entry?.loaded || time <= (entry.times.at(-1) ?? 0)) continue;
+			const slot = (t) => Math.floor(t / (this.#step || 0.001));
+			if (entry.times.length && slot(entry.times.at(-1)) === slot(time)) {
+				entry.times.pop();
+				entry.values.pop();
+			}
+			entry.times.push(time);
+			entry.values.push(cpu_rate);
+			while (entry.times[0] < this.#window.from) {
+				entry.times.shift();
+				entry.values.shift();
+			}
+		}
+	}
+
+	/** Draw a task's curve; `at` is the instant to mark, or null. */
+	draw(canvas, task, at, colours) {
+		const width = canvas.clientWidth;
+		const height = canvas.clientHeight;
+		if (!width || !this.#window) return;
+		const points = this.get(task);
+		const context = canvasContext(canvas, width, height);
+		if (!points) return;
+		drawCurve(context, points, this.#window, { width, height, colours, least: LEAST_CORES });
+		if (at !== null) {
+			context.fillStyle = colours.mark;
+			context.fillRect(scaleX(at, this.#window, width) - 0.5, 0, 1, height);
+		}
+	}
+}
+
+export function scaleX(time, window, width) {
+	return ((time - window.from) / (window.to - window.from)) * width;
+}
+
+/** An area under a line; it breaks where there is nothing. */
+export function drawCurve(context, { times, values }, window, { width, height, colours, least }) {
+	const top = values.reduce((most, value) => Math.max(most, value ?? 0), least) * 1.05;
+	const x = (i) => scaleX(times[i], window, width);
+	const y = (i) => height - 1 - (values[i] / top) * (height - 2);
+	const pieces = [];
+	let piece = null;
+
+	values.forEach((value, i) => {
+		if (value === null) piece = null;
+		else if (piece) piece.push(i);
+		else pieces.push((piece = [i]));
+	});
+	context.lineWidth = 1.25;
+	context.lineJoin = "round";
+	for (const points of pieces) {
+		const line = new Path2D();
+		points.forEach((i, n) => (n ? line.lineTo(x(i), y(i)) : line.moveTo(x(i), y(i))));
+		const area = new Path2D(line);
+		area.lineTo(x(points.at(-1)), height);
+		area.lineTo(x(points[0]), height);
+		area.closePath();
+		context.fillStyle = colours.fill;
+		context.fill(area);
+		context.strokeStyle = colours.line;
+		context.stroke(line);
+	}
+}
