@@ -169,7 +169,7 @@ static void put_cpu(struct panel *panel)
 	const struct report_rows *rows = &panel->data->total.rows;
 	struct report_column system = column(COLUMN_RATE, TALLY_CPU_SYSTEM);
 	struct area user = {"a", column(COLUMN_RATE, TALLY_CPU_USER), true, system};
-	struct area kernel = {"b", system, false, {NULL}};
+	struct area kernel = {.class = "b", .column = system};
 	char figure[FORMAT_SIZE] = "not known", most[FORMAT_SIZE + 16], cores[FORMAT_SIZE];
 	int64_t user_ns, system_ns;
 
@@ -185,7 +185,7 @@ static void put_cpu(struct panel *panel)
 
 static void put_memory(struct panel *panel)
 {
-	struct area memory = {"a", column(COLUMN_VALUE, TALLY_RSS), false, {NULL}};
+	struct area memory = {.class = "a", .column = column(COLUMN_VALUE, TALLY_RSS)};
 	char figure[FORMAT_SIZE] = "not known", most[FORMAT_SIZE];
 	int64_t peak;
 
