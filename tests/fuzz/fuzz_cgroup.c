@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	/* In memory of its own, so that a byte read behind it is found. */
-	char *text = malloc(size);
+	char *text = malloc(size - 1);
 	memcpy(text, data + 1, size - 1);
 	feeds[data[0] % 5](text, size - 1);
 	free(text);
