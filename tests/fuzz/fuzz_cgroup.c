@@ -9,6 +9,8 @@
 #include "source/cgroup_mounts.h"
 #include "source/cgroup_name.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static void feed_figures(const char *text, size_t length)
 {
 	int64_t value = 0;
