@@ -264,9 +264,7 @@ def test_a_daemon_goes_on_as_its_process_and_counts_there(tally, procfile, tmp_p
                     f"third: exec sleep 50\n", daemonise=DAEMONISE)
     process = tally.start("run", "-c", collector, "-i", "100ms", "--json", tmp_path / "report",
                           "-f", path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    pid = wait_for_file(tmp_path / "pid")
-
-    wait_for(lambda: os.path.exists(tmp_path / "pid.done") or process.poll() is not None,
+    wait_for(lambda: (tmp_path / "pid.done").exists() or process.poll() is not None,
              "the daemon computes")
     time.sleep(0.3)
     assert process.poll() is None, "the end of its command is not the end of the process"
