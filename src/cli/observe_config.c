@@ -265,14 +265,23 @@ static int open_changes(struct observer *o, const struct observer *before,
 	return r;
 }
 
-static void commit(struct observer *o, struct changes *changes)
+static void replace(struct observer *o, const struct change *change)
 {
 	struct tally_error err;
 
+	if (monitor_replace_source(o->monitor, change->name, change->source, &err) < 0)
+		log_say(&o->log, TALLY_LOG_ERROR, "%s", err.message);
+}
+
+/* What is not wanted any more goes first: tasks that it claimed are taken over by those that come. */
+static void commit(struct observer *o, struct changes *changes)
+{
 	for (size_t i = 0; i < changes->count; i++)
-		if (monitor_replace_source(
-			    o->monitor, changes->at[i].name, changes->at[i].source, &err) < 0)
-			log_say(&o->log, TALLY_LOG_ERROR, "%s", err.message);
+		if (!changes->at[i].source)
+			replace(o, &changes->at[i]);
+	for (size_t i = 0; i < changes->count; i++)
+		if (changes->at[i].source)
+			replace(o, &changes->at[i]);
 }
 
 /* ---- the reload ---- */

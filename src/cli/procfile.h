@@ -17,6 +17,7 @@ struct part {
 	bool ended;	       /**< Neither its root nor anything that it left behind lives. */
 	bool root_ended;       /**< Its root does not. */
 	bool left;	       /**< It was said that something was left behind. */
+	unsigned empty_passes; /**< Since its root ended: so many in a row found nothing of it. */
 	int exit_code, signal; /**< Of its root. -1; 0. */
 };
 

@@ -14,6 +14,12 @@
 
 #define GRACE_NS (10 * NS_PER_S)
 
+/*
+ * Passes in a row that find nothing living before it is believed. A pass over /proc misses who is forked
+ * behind it by one that has ended before it comes there, as daemons are.
+ */
+#define EMPTY_PASSES 3
+
 /* Between two SIGKILLs: something may have been forked meanwhile. */
 #define KILL_AGAIN_NS (200 * NS_PER_MS)
 
@@ -127,6 +133,26 @@ static void end_part(struct run *run, size_t i)
 	say(run, i, text);
 }
 
+/* Whether nothing of it lives, once its root has ended; a failure is an end, whatever it left. */
+static bool is_over(struct run *run, size_t i)
+{
+	struct part *part = &run->many->parts[i];
+
+	if (part->exit_code != 0)
+		return true;
+	int64_t pids = living_of(run, i);
+	if (pids > 0) {
+		part->empty_passes = 0;
+		if (!part->left && !run->many->stopping)
+			say_left(run, i, pids);
+		return false;
+	}
+	if (++part->empty_passes >= EMPTY_PASSES)
+		return true;
+	tally_monitor_tick(run->monitor, NULL);
+	return false;
+}
+
 static void look_at(struct run *run, size_t i)
 {
 	struct part *part = &run->many->parts[i];
@@ -138,11 +164,8 @@ static void look_at(struct run *run, size_t i)
 			return;
 		end_root(run, i, &state);
 	}
-	int64_t pids = part->exit_code == 0 ? living_of(run, i) : 0;
-	if (pids == 0)
+	if (is_over(run, i))
 		end_part(run, i);
-	else if (!part->left && !run->many->stopping)
-		say_left(run, i, pids);
 }
 
 /* Every child of ours has been reaped: no descendant of any process lives. */

@@ -11,86 +11,58 @@
 #include "history/inspect.h"
 #include "model/model.h"
 
-/* A task whose samples end further from the instant was not alive: twice the coarsest usual step. */
+/* A task that is asked for by its name is shown so far before and after its samples. */
 #define FAR_NS (120 * NS_PER_S)
-
-/* What a task was at the instant. */
-struct past_task {
-	const char *id;
-	struct history_task *task;
-	struct tally_reading reading;
-	int64_t distance_ns, gap_ns;
-};
 
 struct past {
 	struct stored stored;
 	int64_t at_ns;
-	struct history_ids ids;
-	struct past_task *tasks;
-	size_t count;
+	struct stored_tasks tasks;
 	struct history_extent whole; /* Of all tasks looked at. */
 	const char *process;	     /* The only one; NULL: all. */
 	struct showing showing;
 };
 
-/* Of the process named, or NULL: the task. @return 0 or negative errno. */
-static int read_at(struct past *past, struct history_task *task, const char *process,
-	int64_t wall_ns, struct tally_reading *ret, int64_t *ret_gap_ns)
+static struct tally_reading reading_of(
+	const struct tally_sample *sample, const struct tally_sample *before)
 {
-	struct tally_sample before;
-	int r = history_nearest(
-		past->stored.history, task, process, wall_ns, &ret->sample, &before);
+	struct tally_reading reading = {.sample = *sample};
 
-	if (r < 0)
-		return r;
-	*ret_gap_ns = before.boot_ns ? ret->sample.boot_ns - before.boot_ns : 0;
-	ret->has_cpu_rate =
-		before.boot_ns && tally_sample_cpu_rate(&before, &ret->sample, &ret->cpu_rate) == 0;
+	reading.has_cpu_rate =
+		before->boot_ns && tally_sample_cpu_rate(before, sample, &reading.cpu_rate) == 0;
+	return reading;
+}
+
+static bool widen(void *context, const char *id, int64_t first_ns, int64_t last_ns)
+{
+	struct history_extent *whole = context;
+
+	if (first_ns < whole->first_ns)
+		whole->first_ns = first_ns;
+	if (last_ns > whole->last_ns)
+		whole->last_ns = last_ns;
+	whole->rows++;
+	return true;
+}
+
+/* The one that was asked for: its nearest sample, however long it was not sampled then. */
+static int look_at(struct past *past, const char *id, struct history_task *task)
+{
+	struct stored_task *one = calloc(1, sizeof(*one));
+	struct history *history = past->stored.history;
+
+	if (!one || !(one->id = strdup(id))) {
+		free(one);
+		return -ENOMEM;
+	}
+	past->tasks = (struct stored_tasks){.at = one, .count = 1, .room = 1};
+	one->task = task;
+	if (history_extent(history, task, NULL, &past->whole) < 0 ||
+		past->at_ns < past->whole.first_ns - FAR_NS ||
+		past->at_ns > past->whole.last_ns + FAR_NS ||
+		history_nearest(history, task, NULL, past->at_ns, &one->sample, &one->before) < 0)
+		stored_tasks_done(&past->tasks);
 	return 0;
-}
-
-static void widen(struct history_extent *whole, const struct history_extent *extent)
-{
-	if (extent->first_ns < whole->first_ns)
-		whole->first_ns = extent->first_ns;
-	if (extent->last_ns > whole->last_ns)
-		whole->last_ns = extent->last_ns;
-	whole->rows += extent->rows;
-}
-
-static void look_at(struct past *past, const char *id, struct history_task *task)
-{
-	struct past_task *entry = &past->tasks[past->count];
-	struct history_extent extent;
-
-	if (!task || history_extent(past->stored.history, task, NULL, &extent) < 0)
-		return;
-	widen(&past->whole, &extent);
-	if (past->at_ns < extent.first_ns - FAR_NS || past->at_ns > extent.last_ns + FAR_NS)
-		return;
-	*entry = (struct past_task){.id = id, .task = task};
-	if (read_at(past, task, NULL, past->at_ns, &entry->reading, &entry->gap_ns) < 0)
-		return;
-	entry->distance_ns = llabs(entry->reading.sample.wall_ns - past->at_ns);
-	past->count++;
-}
-
-/*
- * All are sampled in one tick: who was alive has a sample in that nearest to the instant, or, in a
- * coarser resolution, not much farther.
- */
-static void leave_out_dead(struct past *past)
-{
-	int64_t nearest_ns = INT64_MAX;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < past->count; i++)
-		if (past->tasks[i].distance_ns < nearest_ns)
-			nearest_ns = past->tasks[i].distance_ns;
-	for (size_t i = 0; i < past->count; i++)
-		if (past->tasks[i].distance_ns <= nearest_ns + past->tasks[i].gap_ns / 2)
-			past->tasks[kept++] = past->tasks[i];
-	past->count = kept;
 }
 
 static int fail_empty(const struct past *past, struct tally_error *err)
@@ -107,23 +79,27 @@ static int fail_empty(const struct past *past, struct tally_error *err)
 		stored_time(last, past->whole.last_ns, false));
 }
 
+static int look_at_all(struct past *past)
+{
+	int r = stored_alive(&past->stored, past->at_ns, &past->tasks);
+
+	if (r < 0 || past->tasks.count > 0)
+		return r;
+	return history_alive(past->stored.history, INT64_MIN, INT64_MAX, widen, &past->whole);
+}
+
 static int look(struct past *past, char *word, struct tally_error *err)
 {
 	struct history_task *task;
-	int r = word ? stored_find(&past->stored, word, &task, &past->process, err)
-		     : history_ids(past->stored.history, &past->ids, err);
+	int r = word ? stored_find(&past->stored, word, &task, &past->process, err) : 0;
 
 	if (r < 0)
 		return r;
-	past->tasks = calloc(past->ids.count + 1, sizeof(*past->tasks));
-	if (!past->tasks)
-		return tally_fail(err, -ENOMEM, "cannot list the tasks");
-	if (word)
-		look_at(past, word, task);
-	for (size_t i = 0; i < past->ids.count; i++)
-		look_at(past, past->ids.at[i], history_find(past->stored.history, past->ids.at[i]));
-	leave_out_dead(past);
-	return past->count > 0 ? 0 : fail_empty(past, err);
+	r = word ? look_at(past, word, task) : look_at_all(past);
+	if (r < 0)
+		return tally_fail(
+			err, r, "cannot list the tasks of the store %s", past->stored.path);
+	return past->tasks.count > 0 ? 0 : fail_empty(past, err);
 }
 
 /* The names of a task's processes that were in its record of the instant. */
@@ -158,18 +134,29 @@ static void part_free(struct parts *parts)
 	free(parts->at);
 }
 
-static void read_parts(struct past *past, const struct past_task *task, struct parts *parts)
+/* @return whether the process was in the task's record of the instant. */
+static bool read_part(struct past *past, const struct stored_task *task, struct part *part)
 {
-	int64_t wall_ns = task->reading.sample.wall_ns, gap_ns;
+	struct tally_sample sample, before;
+
+	if ((past->process && strcmp(part->name, past->process) != 0) ||
+		history_nearest(past->stored.history, task->task, part->name, task->sample.wall_ns,
+			&sample, &before) < 0 ||
+		sample.wall_ns != task->sample.wall_ns)
+		return false;
+	part->reading = reading_of(&sample, &before);
+	return true;
+}
+
+static void read_parts(struct past *past, const struct stored_task *task, struct parts *parts)
+{
 	size_t kept = 0;
 
 	history_processes(past->stored.history, task->task, add_part, parts);
 	for (size_t i = 0; i < parts->count; i++) {
 		struct part part = parts->at[i];
 
-		if ((past->process && strcmp(part.name, past->process) != 0) ||
-			read_at(past, task->task, part.name, wall_ns, &part.reading, &gap_ns) < 0 ||
-			part.reading.sample.wall_ns != wall_ns)
+		if (!read_part(past, task, &part))
 			free(part.name);
 		else
 			parts->at[kept++] = part;
@@ -177,12 +164,13 @@ static void read_parts(struct past *past, const struct past_task *task, struct p
 	parts->count = kept;
 }
 
-static void put_rows(struct past *past, const struct past_task *task, const struct parts *parts)
+static void put_rows(struct past *past, const struct stored_task *task, const struct parts *parts)
 {
+	struct tally_reading reading = reading_of(&task->sample, &task->before);
 	char name[512];
 
 	if (!past->process)
-		showing_add(&past->showing, task->id, "", "", &task->reading);
+		showing_add(&past->showing, task->id, "", "", &reading);
 	for (size_t i = 0; i < parts->count; i++) {
 		if (past->process)
 			snprintf(name, sizeof(name), "%s/%s", task->id, parts->at[i].name);
@@ -212,18 +200,18 @@ static json_t *part_json(const struct part *part)
 	return json;
 }
 
-static json_t *task_json(const struct past_task *task, const struct parts *parts)
+static json_t *task_json(const struct stored_task *task, const struct parts *parts)
 {
 	static const char *const unknown[] = {
 		"source", "state", "sandbox", "disk_method", "started", "ended", NULL};
 	json_t *json = json_object(), *processes = json_array();
-	json_t *missing = sample_json_missing(&task->reading.sample, true);
+	json_t *missing = sample_json_missing(&task->sample, true);
+	struct tally_reading reading = reading_of(&task->sample, &task->before);
 
 	json_object_set_new(json, "task", json_text(task->id));
 	put_unknown(json, unknown);
-	json_object_set_new(
-		json, "time", json_real((double)task->reading.sample.wall_ns / NS_PER_S));
-	reading_json_put(&task->reading, true, json);
+	json_object_set_new(json, "time", json_real((double)task->sample.wall_ns / NS_PER_S));
+	reading_json_put(&reading, true, json);
 	json_object_set_new(json, "state", json_null());
 	json_object_del(missing, "state");
 	json_object_set_new(json, "missing", missing);
@@ -242,14 +230,14 @@ static int put_all(struct past *past, bool json, struct tally_error *err)
 	json_object_set_new(all, "tasks", tasks);
 	if (!json)
 		showing_begin(&past->showing);
-	for (size_t i = 0; i < past->count; i++) {
+	for (size_t i = 0; i < past->tasks.count; i++) {
 		struct parts parts = {0};
 
-		read_parts(past, &past->tasks[i], &parts);
+		read_parts(past, &past->tasks.at[i], &parts);
 		if (json)
-			json_array_append_new(tasks, task_json(&past->tasks[i], &parts));
+			json_array_append_new(tasks, task_json(&past->tasks.at[i], &parts));
 		else
-			put_rows(past, &past->tasks[i], &parts);
+			put_rows(past, &past->tasks.at[i], &parts);
 		r = parts.failed ? -ENOMEM : r;
 		part_free(&parts);
 	}
@@ -269,8 +257,7 @@ int show_past(struct command_line *line, const char *store, int64_t at_ns, bool 
 		r = look(&past, line->argument_count ? line->arguments[0] : NULL, &err);
 	if (r == 0)
 		r = put_all(&past, json, &err);
-	free(past.tasks);
-	history_ids_done(&past.ids);
+	stored_tasks_done(&past.tasks);
 	stored_close(&past.stored);
 	return r < 0 ? line_fail(line, "%s", err.message) : 0;
 }

@@ -9,8 +9,8 @@
 #include "cli/top_feed.h"
 #include "history/history.h"
 
-/* A task whose samples end further from the instant was not alive: twice the coarsest usual step. */
-#define FAR_NS (120 * NS_PER_S)
+/* How long before an instant the sample may lie that its first rate needs. */
+#define BEFORE_NS (60 * NS_PER_S)
 
 struct store_feed {
 	struct top_feed feed;
@@ -47,94 +47,6 @@ static int open_store(struct store_feed *s, struct tally_error *err)
 
 /* ---- an instant ---- */
 
-/* A task that was sampled around the instant. */
-struct candidate {
-	char *id;
-	struct history_task *task;
-	struct tally_sample sample, before;
-	int64_t distance_ns;
-};
-
-struct candidates {
-	struct store_feed *store;
-	int64_t at_ns;
-	struct candidate *items;
-	size_t count, room;
-	bool failed;
-};
-
-static bool make_room(struct candidates *all)
-{
-	size_t room = all->room ? all->room * 2 : 64;
-	struct candidate *items;
-
-	if (all->count < all->room)
-		return true;
-	items = reallocarray(all->items, room, sizeof(*items));
-	all->failed |= !items;
-	if (!items)
-		return false;
-	all->items = items;
-	all->room = room;
-	return true;
-}
-
-static bool collect(void *context, const char *id, int64_t first_ns, int64_t last_ns)
-{
-	struct candidates *all = context;
-
-	if (!make_room(all))
-		return false;
-	all->items[all->count].id = strdup(id);
-	all->failed |= !all->items[all->count].id;
-	if (!all->failed)
-		all->count++;
-	return !all->failed;
-}
-
-static bool look_at(const struct candidates *all, struct candidate *one)
-{
-	struct history *history = all->store->stored.history;
-
-	one->task = history_find(history, one->id);
-	if (!one->task || history_nearest(history, one->task, NULL, all->at_ns, &one->sample,
-				  &one->before) < 0)
-		return false;
-	one->distance_ns = llabs(one->sample.wall_ns - all->at_ns);
-	return one->distance_ns <= FAR_NS;
-}
-
-/* Half of the time between the samples there, or nothing. */
-static int64_t half_gap(const struct candidate *one)
-{
-	return one->before.boot_ns ? (one->sample.boot_ns - one->before.boot_ns) / 2 : 0;
-}
-
-/*
- * All are sampled in one tick: who was alive has a sample in that nearest to the instant, or, in a
- * coarser resolution, not much farther.
- */
-static void keep_alive(struct candidates *all)
-{
-	int64_t nearest_ns = INT64_MAX;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < all->count; i++)
-		if (!look_at(all, &all->items[i]))
-			all->items[i].distance_ns = -1;
-		else if (all->items[i].distance_ns < nearest_ns)
-			nearest_ns = all->items[i].distance_ns;
-	for (size_t i = 0; i < all->count; i++) {
-		struct candidate *one = &all->items[i];
-
-		if (one->distance_ns >= 0 && one->distance_ns <= nearest_ns + half_gap(one))
-			all->items[kept++] = *one;
-		else
-			free(one->id);
-	}
-	all->count = kept;
-}
-
 static void fill(
 	struct top_row *row, const struct tally_sample *sample, const struct tally_sample *before)
 {
@@ -169,7 +81,7 @@ static void add_name(void *context, const char *name)
 
 /* Those that were in the task's record of the instant. */
 static void add_parts(
-	struct store_feed *s, const struct candidate *one, struct top_snapshot *snapshot)
+	struct store_feed *s, const struct stored_task *one, struct top_snapshot *snapshot)
 {
 	struct parts parts = {0};
 	struct tally_sample sample, before;
@@ -190,20 +102,18 @@ static void add_parts(
 	snapshot->failed |= parts.failed;
 }
 
-static void add_tasks(struct store_feed *s, struct candidates *all, top_wants_fn *wants,
+static void add_tasks(struct store_feed *s, const struct stored_tasks *all, top_wants_fn *wants,
 	void *context, struct top_snapshot *ret)
 {
 	for (size_t i = 0; i < all->count; i++) {
-		struct candidate *one = &all->items[i];
+		const struct stored_task *one = &all->at[i];
 		struct top_row *row = top_snapshot_add(ret, one->id, NULL);
 
 		if (row)
 			fill(row, &one->sample, &one->before);
 		if (row && (!wants || wants(context, one->id)))
 			add_parts(s, one, ret);
-		free(one->id);
 	}
-	free(all->items);
 	ret->failed |= all->failed;
 }
 
@@ -218,18 +128,16 @@ static int read_store(struct top_feed *feed, int64_t at_ns, top_wants_fn *wants,
 	struct top_snapshot *ret, struct tally_error *err)
 {
 	struct store_feed *s = (struct store_feed *)feed;
-	struct candidates all = {.store = s, .at_ns = at_ns};
+	struct stored_tasks all = {0};
 	int r = at_ns && s->stored.history ? 0 : reopen(s, err);
 
 	if (r < 0)
 		return r;
-	if (!at_ns)
-		all.at_ns = s->last_ns;
-	ret->wall_ns = all.at_ns;
+	ret->wall_ns = at_ns ? at_ns : s->last_ns;
 	ret->machine_cpu_ns = ret->other_cpu_ns = -1;
-	r = history_alive(s->stored.history, all.at_ns - FAR_NS, all.at_ns + FAR_NS, collect, &all);
-	keep_alive(&all);
+	r = stored_alive(&s->stored, ret->wall_ns, &all);
 	add_tasks(s, &all, wants, context, ret);
+	stored_tasks_done(&all);
 	return r < 0 ? tally_fail(err, r, "cannot read the store %s", s->stored.path) : 0;
 }
 
@@ -257,7 +165,7 @@ static void course_store(
 	struct noting noting = {.course = course};
 
 	if (found) /* From a while before, for the sample that the first rate needs. */
-		history_range(history, found, process, top_course_first_ns(course) - FAR_NS / 2,
+		history_range(history, found, process, top_course_first_ns(course) - BEFORE_NS,
 			top_course_last_ns(course), note, &noting);
 }
 

@@ -93,6 +93,7 @@ struct member {
 	bool denied;		 /**< No descriptor was left for it. */
 	bool headless;		 /**< Its main thread has ended before others. */
 	bool pss_asked;		 /**< Its pss was read, or refused. */
+	bool guessed;		 /**< An orphan without a sign: its heirs are asked for theirs. */
 	int64_t run_ns, wait_ns; /**< Schedstat of its main thread. */
 	struct member *parent;	 /**< The member that is its parent, or NULL. */
 	uint64_t stat_hash;

@@ -149,8 +149,13 @@ struct membership *procfs_join(struct procfs *procfs, struct pid_entry *entry, u
 struct membership *procfs_in_family(
 	const struct procfs *procfs, const struct member *member, uint32_t family, uint32_t but);
 
-/** The group that an orphan belongs to whom a subreaper has adopted, or GROUP_NONE. */
-uint32_t procfs_group_of_orphan(struct procfs *procfs, pid_t pid, pid_t subreaper);
+/**
+ * The group that an orphan belongs to whom a subreaper has adopted, or GROUP_NONE.
+ *
+ * @ret_told  Whether its sign told so. One that is ending or executing has no environment that could
+ *            be read, and one may have been started without: it is the first group's.
+ */
+uint32_t procfs_group_of_orphan(struct procfs *procfs, pid_t pid, pid_t subreaper, bool *ret_told);
 
 /** Whether a process has a variable ("NAME=VALUE") in the environment it was started with. */
 bool procfs_has_variable(struct procfs *procfs, pid_t pid, const char *variable);

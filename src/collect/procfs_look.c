@@ -188,6 +188,35 @@ static void inherit_from(
 }
 
 /*
+ * Whom a guess put there hands down no more than that: an intermediate of a daemon is seen when it ends,
+ * without an environment, and its child has the sign.
+ */
+static bool inherit_guess(
+	struct procfs *procfs, struct pid_entry *entry, const struct pid_entry *from)
+{
+	const struct membership *guess = from->member->guessed ? from->member->groups : NULL;
+	bool told;
+
+	if (!guess || entry->resolved != 0)
+		return false;
+	uint32_t group = procfs_group_of_orphan(
+		procfs, entry->pid, procfs->groups[guess->group].subreaper, &told);
+	if (told)
+		procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
+	return told;
+}
+
+static void inherit_all(
+	struct procfs *procfs, struct pid_entry *entry, const struct pid_entry *from, enum why why)
+{
+	if (inherit_guess(procfs, entry, from))
+		return;
+	inherit_from(procfs, entry, from->member, why);
+	if (entry->member && from->member->guessed && entry->resolved == 0)
+		entry->member->guessed = true;
+}
+
+/*
  * A session is made by its leader, and only descendants of the leader can be in it: a process in
  * the session of a member is a descendant of it, whoever its parent is by now.
  */
@@ -197,21 +226,25 @@ static void inherit_from_session(struct procfs *procfs, struct pid_entry *entry)
 
 	if (leader && leader != entry && leader->member && leader->session == leader->pid &&
 		procfs_is_seen(procfs, leader->seen))
-		inherit_from(procfs, entry, leader->member, WHY_REPARENTED);
+		inherit_all(procfs, entry, leader, WHY_REPARENTED);
 }
 
 static void inherit_from_subreaper(struct procfs *procfs, struct pid_entry *entry)
 {
-	uint32_t group = procfs_group_of_orphan(procfs, entry->pid, entry->parent);
+	bool told;
+	uint32_t group = procfs_group_of_orphan(procfs, entry->pid, entry->parent, &told);
 
-	if (group != GROUP_NONE)
-		procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
+	if (group == GROUP_NONE)
+		return;
+	procfs_join(procfs, entry, group, WHY_REPARENTED, 0);
+	if (entry->member)
+		entry->member->guessed = !told && procfs->groups[group].sign;
 }
 
 static void inherit(struct procfs *procfs, struct pid_entry *entry, struct pid_entry *parent)
 {
 	if (parent && parent->member)
-		inherit_from(procfs, entry, parent->member, WHY_CHILD);
+		inherit_all(procfs, entry, parent, WHY_CHILD);
 	if (!entry->member || procfs->adopting)
 		inherit_from_session(procfs, entry);
 	if (!entry->member && procfs->subreapers > 0 && entry->resolved == 0)

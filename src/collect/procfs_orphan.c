@@ -43,16 +43,18 @@ bool procfs_has_variable(struct procfs *procfs, pid_t pid, const char *variable)
 	return false;
 }
 
-uint32_t procfs_group_of_orphan(struct procfs *procfs, pid_t pid, pid_t subreaper)
+uint32_t procfs_group_of_orphan(struct procfs *procfs, pid_t pid, pid_t subreaper, bool *ret_told)
 {
 	uint32_t first = GROUP_NONE;
 
+	*ret_told = false;
 	for (uint32_t group = 0; group < procfs->collector.group_count; group++) {
 		const struct group *g = &procfs->groups[group];
 
 		if (!procfs->collector.used[group] || g->subreaper != subreaper)
 			continue;
-		if (g->sign && procfs_has_variable(procfs, pid, g->sign))
+		*ret_told = g->sign && procfs_has_variable(procfs, pid, g->sign);
+		if (*ret_told)
 			return group;
 		if (first == GROUP_NONE)
 			first = group;

@@ -316,14 +316,22 @@ void view_close(struct view *view)
 		view_free(view);
 }
 
-/* With the store's connection. */
+/*
+ * With the store's connection. The list of stretches has no checksum: where damage gave one the number of
+ * another, that other block is sound, and would be shown at the wrong time.
+ */
 static int read_from_store(struct view *view, const struct view_entry *entry, struct store *store)
 {
 	int r = store_read_block(store, entry->task, view->task_name, entry->tier,
 		entry->span.number, &view->block, NULL);
 
-	return r < 0 ? r
-		     : block_read(view->scratch, view->block.at, view->block.length, &view->table);
+	if (r == 0)
+		r = block_read(view->scratch, view->block.at, view->block.length, &view->table);
+	if (r == 0 && view->table.first_tick != entry->span.first_tick) {
+		store->damaged++;
+		r = -EBADMSG;
+	}
+	return r;
 }
 
 static int times_from_store(struct view *view, const struct view_entry *entry, struct store *store)
@@ -337,6 +345,10 @@ static int times_from_store(struct view *view, const struct view_entry *entry, s
 			int r = store_read_ticks(store, entry->tier, number, &view->chunk, NULL);
 			if (r < 0)
 				return r;
+			if (view->chunk.era != entry->span.first.era) {
+				store->damaged++;
+				return -EBADMSG;
+			}
 			view->chunk_number = number;
 			view->chunk_tier = entry->tier;
 		}

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "monitor/internal.h"
+#include "source/ended.h"
 #include "source/told.h"
 #include "monitor/resume.h"
 
@@ -251,6 +252,8 @@ static void take_listed(void *context, const struct source_task *told)
 
 	pthread_mutex_lock(&monitor->lock);
 	struct task *task = find_or_add(listing, told->id);
+	if (task && source_has_ended(task->owner))
+		task->owner = listing->source;
 	bool ours = task && task->owner == listing->source;
 	if (ours) {
 		update_life(task, told, clock_boot_ns());

@@ -161,11 +161,21 @@ static void take_above(
 
 static void say_container(struct cgroup_name *ret)
 {
+	char text[CGROUP_NAME_SIZE];
+
 	if (ret->pod[0])
-		snprintf(ret->text, sizeof(ret->text), "pod-%.8s/%.*s", ret->pod, ID_SHOWN,
-			ret->container);
+		snprintf(text, sizeof(text), "pod-%.8s/%.*s", ret->pod, ID_SHOWN, ret->container);
 	else
-		snprintf(ret->text, sizeof(ret->text), "%.*s", ID_SHOWN, ret->container);
+		snprintf(text, sizeof(text), "%.*s", ID_SHOWN, ret->container);
+	text_show(ret->text, sizeof(ret->text), text);
+}
+
+static void say_watcher(struct cgroup_name *ret)
+{
+	char text[CGROUP_NAME_SIZE];
+
+	snprintf(text, sizeof(text), "%s-%.*s", ret->runtime, ID_SHOWN, ret->container);
+	text_show(ret->text, sizeof(ret->text), text);
 }
 
 static void say_unit(struct piece user, struct piece unit, struct cgroup_name *ret)
@@ -193,8 +203,7 @@ void cgroup_name_of(const char *path, struct cgroup_name *ret)
 		say_container(ret);
 	} else if (container) {
 		ret->kind = CGROUP_UNIT;
-		snprintf(ret->text, sizeof(ret->text), "%s-%.*s", ret->runtime, ID_SHOWN,
-			ret->container);
+		say_watcher(ret);
 		ret->container[0] = 0;
 	} else if (begins_with(last, "lxc.payload.")) {
 		ret->kind = CGROUP_NAMED;

@@ -38,3 +38,8 @@ struct source *source_ended_open(const struct source_ops *before)
 	s->source.ops = &s->ops;
 	return &s->source;
 }
+
+bool source_has_ended(const struct source *source)
+{
+	return source->ops->list == list;
+}

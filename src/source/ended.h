@@ -8,4 +8,7 @@
 /** Open one that bears the name of the source before. NULL without memory. */
 struct source *source_ended_open(const struct source_ops *before);
 
+/** Whether a source is one of these: whoever names its tasks may have them. */
+bool source_has_ended(const struct source *source);
+
 #endif

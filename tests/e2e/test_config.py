@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from conftest import ROOT, wait_for
+from test_cgroup import enter, place  # noqa: F401: a fixture
 
 # Of each: the file, the line that is wrong (0: the file as a whole), and what is said of it.
 BAD = {
@@ -154,6 +155,46 @@ def test_a_reload_changes_sources_and_rules_and_keeps_history(observe, tmp_path,
     observer.ticks(2)
     assert len(observer.ask("/api/v1/tasks/stays/history?step=0").json["times"]) >= count + 2
     assert observer.status()["ticks"] > pids, "it is the same monitor"
+
+
+def test_a_reload_to_nothing_looks_around_and_back(observe, tmp_path, place, child):
+    """From sources and rules to none, which is auto, and back; what both see goes on."""
+    unit = f"{os.path.basename(place)}.service"
+    os.mkdir(f"{place}/{unit}")
+    enter(f"{place}/{unit}", child("sleep", "50").pid)
+    mark = f"mark{os.getpid()}"
+    child("/usr/bin/python3", "-S", "-c", "import time; time.sleep(50)", mark)
+    path = tmp_path / "tally.yaml"
+    named = (f"source: ['cgroup:/{os.path.basename(place)}/']\n"
+             f"match: [{{task: ruled, process: p, cmdline: ['{mark}']}}]\n")
+    path.write_text(named)
+    observer = observe("--config", path)
+
+    def has(task, source, pids=1):
+        found = observer.tasks().get(task)
+        return found and found["source"] == source and found["pids"] == pids and \
+            found["state"].lower() == "active"
+
+    wait_for(lambda: has(unit, "cgroup") and has("ruled", "match"), "what is named")
+    observer.ticks(2)
+    count = len(observer.ask(f"/api/v1/tasks/{unit}/history?step=0").json["times"])
+
+    path.write_text("# nothing\n")
+    reload(observer)
+    wait_for(lambda: has(unit, "auto"), "it looks around by itself")
+    wait_for(lambda: observer.tasks()["ruled"]["state"].lower() == "lost", "no rule any more")
+    observer.ticks(2)
+    after = len(observer.ask(f"/api/v1/tasks/{unit}/history?step=0").json["times"])
+    assert after >= count + 2, "its history goes on"
+
+    path.write_text("source: [none]\n")
+    reload(observer)
+    wait_for(lambda: all(task["state"].lower() != "active" for task in observer.tasks().values()),
+             "nothing is looked at")
+    path.write_text(named)
+    reload(observer)
+    wait_for(lambda: has(unit, "cgroup") and has("ruled", "match"), "what is named, again")
+    assert "cannot" not in observer.log, observer.log
 
 
 def test_what_counts_from_the_next_start_on_is_said(observe, tmp_path, child):

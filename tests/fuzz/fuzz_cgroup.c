@@ -9,6 +9,8 @@
 #include "source/cgroup_mounts.h"
 #include "source/cgroup_name.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static void feed_figures(const char *text, size_t length)
 {
 	int64_t value = 0;
@@ -80,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	/* In memory of its own, so that a byte read behind it is found. */
-	char *text = malloc(size);
+	char *text = malloc(size - 1);
 	memcpy(text, data + 1, size - 1);
 	feeds[data[0] % 5](text, size - 1);
 	free(text);

@@ -163,6 +163,19 @@ static void a_name_of_any_length_fits(void **state)
 	assert_true(strlen(name.text) < CGROUP_NAME_SIZE);
 }
 
+/* Whoever may make cgroups may call them anything. */
+static void a_name_holds_no_control_character(void **state)
+{
+	struct cgroup_name name;
+
+	cgroup_name_of("/kubepods/pod1\n2\x1b"
+		       "3\xff/" ID,
+		&name);
+	assert_string_equal(name.text, "pod-1?2?3?/0123456789ab");
+	cgroup_name_of("/a/\r\x7fx-conmon-" ID ".scope", &name);
+	assert_string_equal(name.text, "??x-conmon-0123456789ab");
+}
+
 /* Look a container up in a tree that a script makes; what it is called, and the end of its layer. */
 static void assert_known(const char *script, const char *called, const char *layer)
 {
@@ -327,6 +340,7 @@ int main(void)
 		cmocka_unit_test(mounts_are_found_and_the_whole_one_is_taken),
 		cmocka_unit_test(names_are_those_people_know),
 		cmocka_unit_test(a_name_of_any_length_fits),
+		cmocka_unit_test(a_name_holds_no_control_character),
 		cmocka_unit_test(runtimes_tell_names_and_layers),
 		cmocka_unit_test(what_runtimes_tell_is_not_trusted),
 		cmocka_unit_test(version_2_tells_what_it_has),

@@ -475,6 +475,38 @@ static void orphans_are_told_apart_by_their_sign(void **state)
 	assert_int_equal(value(second, TALLY_PIDS), 13);
 }
 
+/* A daemon's intermediate is seen while it ends: nobody can read its environment any more. */
+static void who_ends_does_not_take_its_child_along_to_a_wrong_group(void **state)
+{
+	uint32_t first, second;
+
+	tree_put(&tree, (struct fixture){.pid = 5, .parent = 1});
+	tree_put(&tree, (struct fixture){.pid = 10, .parent = 5});
+	tree_put(&tree, (struct fixture){.pid = 20, .parent = 5});
+	assert_int_equal(collector_group_add(collector, &first, NULL), 0);
+	assert_int_equal(collector_group_add(collector, &second, NULL), 0);
+	add_with(first, (struct collect_root){.pid = 10, .subreaper = 5, .sign = "PS=a.1"});
+	add_with(second, (struct collect_root){.pid = 20, .subreaper = 5, .sign = "PS=b.1"});
+	after_pass(first);
+
+	tree_put(&tree, (struct fixture){.pid = 21, .parent = 5, .session = 21, .start = LATER});
+	tree_write(&tree, "21/environ", "%s", "");
+	/* One that still is its child, one that is in its session only, and one of each below. */
+	tree_put(&tree, (struct fixture){.pid = 22, .parent = 21, .session = 21, .start = LATER});
+	tree_write(&tree, "22/environ", "PS=b.1%c", 0);
+	tree_put(&tree, (struct fixture){.pid = 23, .parent = 5, .session = 21, .start = LATER});
+	tree_write(&tree, "23/environ", "PS=b.1%c", 0);
+	tree_put(&tree, (struct fixture){.pid = 24, .parent = 22, .start = LATER});
+	tree_put(&tree, (struct fixture){.pid = 25, .parent = 21, .start = LATER});
+	after_pass(first);
+	assert_int_equal(value(first, TALLY_PIDS), 3);
+	assert_non_null(strstr(members_of(first), "25 child"));
+	assert_int_equal(value(second, TALLY_PIDS), 4);
+	assert_non_null(strstr(members_of(second), "22 reparented"));
+	assert_non_null(strstr(members_of(second), "23 reparented"));
+	assert_non_null(strstr(members_of(second), "24 child"));
+}
+
 static void a_family_shares_no_pid(void **state)
 {
 	uint32_t outer, inner;
@@ -770,6 +802,7 @@ int main(void)
 		tree_test(a_process_of_a_members_session_descends_from_it),
 		tree_test(orphans_of_a_subreaper_belong_to_its_group),
 		tree_test(orphans_are_told_apart_by_their_sign),
+		tree_test(who_ends_does_not_take_its_child_along_to_a_wrong_group),
 		tree_test(a_family_shares_no_pid),
 		tree_test(a_root_leaves_its_family_with_what_it_consumes_from_then_on),
 		tree_test(a_pid_below_two_roots_counts_in_both_groups),
