@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A long time of the observer in a short one: its memory and its descriptors must not grow.
 
-It ticks twenty times a second instead of once, so that six minutes are two hours of ticks, while all that
-may leak goes on: tasks that come and end all the time, a history so short that it is cut at each tick, a
+It ticks twenty times a second instead of once (--interval), so that six minutes are two hours of ticks,
+while all that may leak goes on: tasks that come and end all the time, a history so short that it is cut at each tick, a
 store so small that it is pruned, scrapes and queries with and without an end, a receiver of remote
 write that fails half of the time, and SIGHUP. What happens by the clock and not by the tick (the disk
 interval, blocks of coarser resolutions) is not sped up by this.
@@ -26,7 +26,6 @@ import time
 from harness import machine, programs, table
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TICK_S = 0.05
 TARGETS = ["/metrics", "/api/v1/tasks", "/api/v1/tasks?at=-2s", "/api/v1/status", "/j/task_ids", "/",
            "/api/v1/tasks/steady/history?since=-5s", "/api/v1/tasks/nobody", "/nonsense"]
 
@@ -36,6 +35,7 @@ def parse():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(HERE, "..", "build"))
     parser.add_argument("--seconds", type=float, default=360)
+    parser.add_argument("--interval", type=int, default=50, help="of the ticks, in milliseconds")
     parser.add_argument("--collector", default="auto")
     return parser.parse_args()
 
@@ -116,7 +116,7 @@ def start(options, folder, receiver, port):
     os.mkdir(os.path.join(folder, "jobs"))
     words = ["--source", f"pid:steady={os.getpid()}", "--source", f"pidfile:{folder}/jobs",
              "--socket", "none", "--listen", str(port), "--collector", options.collector,
-             "--interval", f"{TICK_S * 1000:.0f}ms", "--history", "10s",
+             "--interval", f"{options.interval}ms", "--history", "10s",
              "--store", f"{folder}/state/history.db", "--store-size", "2M", "--remote-write",
              f"http://127.0.0.1:{receiver.server_port}/", "--remote-write-interval", "200ms"]
     return subprocess.Popen([os.path.join(options.build, "src/cli/tally"), "observe", *words],
@@ -168,7 +168,8 @@ def main():
             ended = time.monotonic() - begun
         with open(os.path.join(folder, "log")) as file:
             log = file.read()
-        store = sum(entry.stat().st_size for entry in os.scandir(os.path.join(folder, "state")))
+        stored = ", ".join(f"{entry.name} {entry.stat().st_size >> 10} KiB" for entry in sorted(
+            os.scandir(os.path.join(folder, "state")), key=lambda entry: entry.name))
     third = len(samples) // 3
     parts = [samples[:third], samples[third:2 * third], samples[2 * third:]]
     rows = [[name, *(f"{statistics.median(kind):.0f}" for kind in zip(*part)),
@@ -178,7 +179,7 @@ def main():
           f"{workers[0].begun} tasks came and went, {workers[1].answers} answers, "
           f"{told['remote_write']['samples_sent']} samples pushed in "
           f"{told['remote_write']['requests']} requests, {told['remote_write']['retries']} of them "
-          f"again; collector {told['collector']}; {store >> 10} KiB on disk; ended in {ended:.2f} s; "
+          f"again; collector {told['collector']}; on disk: {stored}; ended in {ended:.2f} s; "
           f"{len(log.splitlines())} lines of log. {machine.facts()}.\n")
     print(table.markdown(["third of the time", "RSS, KiB", "descriptors", "RSS at most",
                           "descriptors at most"], rows, right=(1, 2, 3, 4)))

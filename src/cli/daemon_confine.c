@@ -29,7 +29,7 @@ static const char *const allowed[] = {
 	"truncate", "ftruncate", "ftruncate64", "fallocate", "fsync", "fdatasync", "sync_file_range",
 	"umask", "chmod", "fchmod", "fchmodat", "fchown", "fchown32", "utimensat",
 	"fcntl", "fcntl64", "flock", "ioctl", "dup", "dup2", "dup3", "fadvise64", "readahead",
-	"name_to_handle_at", "open_by_handle_at",
+	"name_to_handle_at",
 	"inotify_init1", "inotify_add_watch", "inotify_rm_watch", "fanotify_init", "fanotify_mark",
 	"io_uring_enter", "io_uring_register",
 	/* Memory and threads. */

@@ -23,7 +23,7 @@ struct observe_options {
 	const char *remote, *remote_token_file, *remote_ca;
 	uint64_t history_bytes, store_bytes, remote_queue_bytes;
 	int64_t interval_ns, disk_interval_ns, history_ns, remote_interval_ns;
-	bool insecure, pss, no_seccomp;
+	bool insecure, pss, no_seccomp, show_commands;
 };
 
 /** The daemon. */

@@ -94,6 +94,8 @@ int disk_open(const struct disk_options *options, struct disk **ret, struct tall
 		r = worker_start(disk, NULL, &disk->worker);
 		if (r < 0)
 			tally_fail(err, r, "cannot start the thread that measures disk usage");
+		else
+			worker_await(disk->worker);
 	}
 	if (r < 0) {
 		disk_release(disk);
@@ -143,6 +145,7 @@ static void end_worker(struct worker *worker)
 		if (worker_leave(worker, CLOSE_STALL_NS, clock_boot_ns()))
 			return;
 	pthread_join(worker->thread, NULL);
+	sem_destroy(&worker->ready);
 	free(worker);
 }
 

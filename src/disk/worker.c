@@ -345,8 +345,10 @@ static void *run(void *argument)
 	struct disk *disk = worker->disk;
 	bool ours = true;
 
-	be_idle(worker);
+	/* Somebody may wait for it: not with the lowest priorities yet. */
 	worker->tools.batch.ring = ring_open();
+	sem_post(&worker->ready);
+	be_idle(worker);
 	worker->tools.held = (struct held_files){
 		.ask = disk->options.held ? ask_held : NULL,
 		.context = disk,
@@ -364,6 +366,7 @@ static void *run(void *argument)
 		/* It was left: its sandbox goes back to whoever has the schedule now. */
 		atomic_fetch_sub(&disk->stuck, 1);
 		worker_hand_in(disk, worker->sandbox);
+		sem_destroy(&worker->ready);
 		free(worker);
 	}
 	disk_release(disk);
@@ -378,6 +381,7 @@ int worker_start(struct disk *disk, struct sandbox *left, struct worker **ret)
 		return -ENOMEM;
 	worker->disk = disk;
 	worker->left = left;
+	sem_init(&worker->ready, 0, 0);
 	atomic_fetch_add(&disk->references, 1);
 	/* Signals are for the threads of the program. */
 	sigset_t all, before;
@@ -387,11 +391,18 @@ int worker_start(struct disk *disk, struct sandbox *left, struct worker **ret)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r) {
 		atomic_fetch_sub(&disk->references, 1);
+		sem_destroy(&worker->ready);
 		free(worker);
 		return -r;
 	}
 	*ret = worker;
 	return 0;
+}
+
+void worker_await(struct worker *worker)
+{
+	while (sem_wait(&worker->ready) < 0 && errno == EINTR)
+		;
 }
 
 struct sandbox *worker_leave(struct worker *worker, int64_t stall_ns, int64_t now_ns)

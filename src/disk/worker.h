@@ -12,6 +12,7 @@
 #define DISK_WORKER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include "disk/budget.h"
 #include "disk/disk.h"
 #include "disk/schedule.h"
@@ -27,6 +28,7 @@ enum worker_state {
 struct worker {
 	struct disk *disk;
 	pthread_t thread;
+	sem_t ready;	      /**< It has opened its tools. */
 	bool idle;	      /**< It has the lowest priorities. */
 	int64_t starved_ns;   /**< Waited for a processor, in slices, of late. */
 	struct sandbox *left; /**< What the worker before is stuck in, or NULL. */
@@ -67,6 +69,9 @@ struct disk {
 
 /** Begin a worker that takes over the schedule; @left is the sandbox that the last one is stuck in. */
 int worker_start(struct disk *disk, struct sandbox *left, struct worker **ret);
+
+/** Wait for a worker that was just started to have its tools: a filter of system calls may come next. */
+void worker_await(struct worker *worker);
 
 /** Something is there for the worker. */
 void worker_wake(struct disk *disk);

@@ -45,6 +45,7 @@ struct serve_options {
 	const char *key_path;
 	const char *const *hosts; /**< Host names that are ours on loopback, or NULL. */
 
+	bool show_commands;	 /**< Definitions of tasks are shown with their command lines. */
 	bool share_all;		 /**< Everybody is shown all figures. */
 	const uid_t *share_uids; /**< Besides root and ourselves, these are. */
 	size_t share_count;

@@ -170,7 +170,20 @@ static json_t *names_by_state(const struct snapshot *snapshot, const struct snap
 	return object;
 }
 
-/* It holds the command lines: not for those who may not read what is the task's own. */
+/* Secrets are given on command lines: nobody is shown them unless the administrator says so. However
+ * the definition is nested; it is as deep as Jansson reads, 2048. */
+static void leave_out_commands(json_t *value)
+{
+	const char *key;
+	json_t *member;
+	size_t index;
+
+	json_object_del(value, "cmdline");
+	json_object_foreach(value, key, member) leave_out_commands(member);
+	json_array_foreach(value, index, member) leave_out_commands(member);
+}
+
+/* Not for those who may not read what is the task's own. */
 static json_t *definition_of(const struct call *call, const struct source_task *told)
 {
 	json_t *definition;
@@ -178,6 +191,8 @@ static json_t *definition_of(const struct call *call, const struct source_task *
 	if (call->sees != SEES_ALL || !told || !told->definition ||
 		definition_read(told->definition, &definition, NULL) < 0)
 		return json_object();
+	if (!call->server->options.show_commands)
+		leave_out_commands(definition);
 	return definition;
 }
 

@@ -88,8 +88,8 @@ class Observer:
         query = "?" + urllib.parse.urlencode(query) if query else ""
         return {task["task"]: task for task in self.ask("/api/v1/tasks" + query).json["tasks"]}
 
-    def status(self):
-        return self.ask("/api/v1/status").json
+    def status(self, unix=False):
+        return self.ask("/api/v1/status", unix=unix).json
 
     def ticks(self, more=1):
         """Wait for so many ticks to be taken."""

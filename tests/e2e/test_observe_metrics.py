@@ -80,6 +80,12 @@ def test_its_own_cost_is_told(shop):
                  "tally_self_series", "process_cpu_seconds_total", "process_open_fds",
                  "process_resident_memory_bytes", "process_start_time_seconds"]:
         assert sum_of(samples, name) > 0, name
+    disk = shop.status()["disk"]
+    for name, key in [("sandboxes", "sandboxes"), ("stuck", "stuck"), ("looks_total", "looks"),
+                      ("cpu_seconds_total", "cpu_seconds")]:
+        (value,) = [value for (name_, _), value in samples.items()
+                    if name_ == "tally_self_disk_" + name]
+        assert 0 <= value <= disk[key]
     assert sum_of(samples, "process_resident_memory_bytes") == pytest.approx(
         shop.figure("VmRSS") * 1024, rel=0.3)
 

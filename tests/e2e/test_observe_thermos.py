@@ -122,11 +122,32 @@ def test_an_offset_may_be_any_number(world, offset, rows):
     assert len(world.client.list("all", offset, 10)["tasks"]) == rows
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_command_lines_are_shown_only_where_that_was_said(root, records, child, observe, shown):
+    secret = "serve --password=hush\x1b[2J\r\n"
+    definition = {"name": "deep", "processes": [{"name": "web", "cmdline": secret}],
+                  "more": [{"task": {"processes": [{"cmdline": secret, "final": True}]}}]}
+    root.write("web-1", records.header("web-1") + records.status(ACTIVE) + records.run(
+        "web", 0, FORKED, RUNNING, pid=child("sleep", 600).pid, start=time.time()), definition)
+    observer = observe(*["--show-commands"][:shown], sources=[f"thermos:{root.path}"])
+    wait_for(lambda: "web-1" in observer.tasks(), "the task")
+    answer = observer.ask("/j/task/web-1")
+    if shown:
+        assert answer.json["web-1"]["task"] == definition
+    else:
+        assert answer.json["web-1"]["task"] == {
+            "name": "deep", "processes": [{"name": "web"}],
+            "more": [{"task": {"processes": [{"final": True}]}}]}
+        assert b"hush" not in answer.body
+    assert not [byte for byte in answer.body.rstrip(b"\n") if byte < 32]
+
+
 def test_a_live_task_is_read_rightly(world):
     task = world.client.task("web-1")
     assert (task["task_id"], task["name"], task["user"], task["state"]) == (
         "web-1", "hello", "alice", "ACTIVE")
-    assert task["task"] == DEFINITION and task["ports"] == {"http": 31337}
+    assert task["task"] == {"name": "hello", "processes": [{"name": "web"}]}
+    assert task["ports"] == {"http": 31337}
     assert {state: sorted(names) for state, names in task["processes"].items()} == {
         "waiting": ["later"], "running": ["busy", "idle"], "success": [], "failed": [],
         "killed": []}
@@ -212,5 +233,6 @@ def test_a_task_that_ends_moves_to_the_finished(world, root, records):
     wait_for(lambda: world.client.counts()["active"] == 0, "the end")
     assert world.client.task("web-1")["state"] == "FAILED"
     assert world.client.process("web-1", "busy")["return_code"] == -9
-    assert world.client.process("web-1", "idle")["state"] == "LOST"
+    wait_for(lambda: world.client.process("web-1", "idle")["state"] == "LOST",
+             "the next look at what ran when its task ended")
     assert world.client.list("finished")["tasks"][0]["task_id"] == "web-1"

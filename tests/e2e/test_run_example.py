@@ -34,11 +34,15 @@ def test_the_example_is_observed_and_what_it_prints_is_true(tmp_path):
             for url in urls:
                 assert urllib.request.urlopen(url, timeout=30).status == 200, url
 
-            def busy():
-                (task,) = json.load(urllib.request.urlopen(f"http://{address}/api/v1/tasks"))["tasks"]
-                return task["task"] == "example" and task["cpu_seconds"] > 0
+            def task():
+                (one,) = json.load(urllib.request.urlopen(f"http://{address}/api/v1/tasks"))["tasks"]
+                return one
 
-            wait_for(busy, "the example consumes something")
+            wait_for(lambda: task()["cpu_seconds"] > 0, "the example consumes something")
+            assert task()["task"] == "example"
+            services = {process["process"]: process["pid"] for process in task()["processes"]}
+            assert set(services) == {"web", "worker", "daemon"}
+            assert all(alive(pid) for pid in services.values())
             socket = re.search(r"status --socket (\S+)", said)[1]
             assert subprocess.run([PROGRAM, "status", "--socket", socket]).returncode == 0
             observer = int(re.search(r"pid=(\d+)", subprocess.run(
@@ -49,6 +53,7 @@ def test_the_example_is_observed_and_what_it_prints_is_true(tmp_path):
             assert example.wait(timeout=60) == 0
     if observer:
         wait_for(lambda: not alive(observer), "the observer ends")
+    wait_for(lambda: not any(map(alive, services.values())), "the services end")
     assert not [name for name in os.listdir(tmp_path) if name.startswith("tmp.")]
 
 
