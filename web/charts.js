@@ -103,6 +103,7 @@ export class Chart {
 	#tellNothing() {
 		const { layers, why } = this.#shown;
 		const empty = layers.every(({ values }) => values.every((value) => value === null));
+		this.element.hidden = empty && Boolean(this.#panel.optional);
 		this.nothing.hidden = !empty;
 		if (empty) setText(this.nothing, why?.(layers[0]) ?? "Nothing was sampled in this time");
 	}

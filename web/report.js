@@ -3,6 +3,7 @@
 
 import { Chart } from "./charts.js";
 import { el, setText } from "./dom.js";
+import { oomText } from "./columns.js";
 import { bytes, clock, count, dateTime, duration } from "./format.js";
 import { PANELS, PARTS_MAX, layersOf } from "./panels.js";
 import { ProcessTable, TOTAL_COLUMNS } from "./processes.js";
@@ -47,12 +48,16 @@ function header() {
 		["from", first === undefined ? null : dateTime(first)],
 		["to", last === undefined ? null : dateTime(last)],
 		["collector", facts.collector],
+		["deleted, still open, at most", totals.peak_disk_deleted_bytes ? bytes(totals.peak_disk_deleted_bytes) : null],
+		["memory limit", bytes(totals.peak_memory_limit_bytes)],
+		["held back by its CPU limit", totals.cpu_throttled_seconds ? duration(totals.cpu_throttled_seconds) : null],
 		["samples", facts.samples === undefined ? null : `${count(facts.samples)}, one every ${duration(facts.interval_seconds)}`],
 	].filter(([, value]) => value);
 	return el(
 		"header", {},
 		el("h2", {}, data.task),
 		end ? el(`span.badge.is-${kind}`, {}, end) : null,
+		oomText(totals) ? el("span.badge.is-failed", {}, oomText(totals)) : null,
 		el("dl.facts", {}, ...lines.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
 	);
 }
