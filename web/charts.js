@@ -8,7 +8,7 @@ import { putFigure } from "./tooltip.js";
 
 const { uPlot } = globalThis;
 
-const GUTTER = 64;
+const GUTTER = 72;
 const RIGHT = 52;
 const HEIGHT = 190;
 const BINARY = Array.from({ length: 50 }, (_, i) => 2 ** i);

@@ -30,6 +30,8 @@ export function cores(value) {
 	return value > 0 && value < 0.005 ? "<0.01" : value.toFixed(value >= 100 ? 1 : 2);
 }
 
+const wholeNumbers = new Intl.NumberFormat("en-US"); // toLocaleString() makes one each time.
+
 /** A part of the time: 1 is all of it. */
 export function share(value) {
 	if (value === null || value === undefined) return null;
@@ -38,7 +40,7 @@ export function share(value) {
 
 export function count(value) {
 	if (value === null || value === undefined) return null;
-	return Math.round(value).toLocaleString("en-US");
+	return wholeNumbers.format(Math.round(value));
 }
 
 /** 0.42 s, 12.3 s, 4 min 12 s, 3 h 5 min, 2 d 4 h. */

@@ -14,6 +14,9 @@ import { putFigure, startTooltips } from "./tooltip.js";
 const data = JSON.parse(document.getElementById("data").textContent);
 const { facts, totals } = data;
 
+/* As many are named that are absent for one reason; the others are counted. */
+const KEYS_MAX = 4;
+
 const whyMissing = (part, key) => part.missing?.[key.replace(/^peak_/, "").replace(/^cpu_seconds$/, "cpu_user_seconds")] ?? null;
 
 /* Samples of processes are put on the task's own times: by their step, or as they were taken. */
@@ -80,6 +83,10 @@ function tiles() {
 		}));
 }
 
+function listed(keys) {
+	return keys.length > KEYS_MAX ? `${keys.slice(0, KEYS_MAX - 1).join(", ")} and ${keys.length - KEYS_MAX + 1} more` : keys.join(", ");
+}
+
 /* Each reason once, with all it is the reason of. */
 function absences() {
 	const reasons = new Map();
@@ -89,7 +96,7 @@ function absences() {
 	return el("section.absences", {},
 		el("h3", {}, "What is not known, and why"),
 		el("dl", {}, ...[...reasons].map(([reason, keys]) =>
-			el("div", {}, el("dt", {}, keys.join(", ")), el("dd", {}, reason)))));
+			el("div", {}, el("dt", { title: keys.join(", ") }, listed(keys)), el("dd", {}, reason)))));
 }
 
 /* ---- charts ---- */

@@ -185,12 +185,16 @@ export class TaskList {
 
 	/** Say something in place of the table, or with null, show it. */
 	say(content) {
+		const appears = content === null && this.table.hidden;
 		this.empty.hidden = content === null;
 		this.table.hidden = this.summary.hidden = content !== null;
 		if (content !== null && this.empty.said !== content.key) {
 			this.empty.said = content.key;
 			this.empty.replaceChildren(...content.make());
 		}
+		if (!appears) return;
+		this.render(); // What was hidden had no size, and nothing could be drawn in it.
+		this.#redrawSparks();
 	}
 
 	/* ---- rows ---- */
