@@ -8,7 +8,7 @@ import { putFigure } from "./tooltip.js";
 
 const { uPlot } = globalThis;
 
-const GUTTER = 64;
+const GUTTER = 72;
 const RIGHT = 52;
 const HEIGHT = 190;
 const BINARY = Array.from({ length: 50 }, (_, i) => 2 ** i);
@@ -103,6 +103,7 @@ export class Chart {
 	#tellNothing() {
 		const { layers, why } = this.#shown;
 		const empty = layers.every(({ values }) => values.every((value) => value === null));
+		this.element.hidden = empty && Boolean(this.#panel.optional);
 		this.nothing.hidden = !empty;
 		if (empty) setText(this.nothing, why?.(layers[0]) ?? "Nothing was sampled in this time");
 	}

@@ -7,13 +7,19 @@ import { byteRate, bytes, cores, count } from "./format.js";
 export const COLUMNS = [
 	{ id: "task", label: "Task" },
 	{ id: "cpu", label: "CPU", unit: "cores", hint: "Cores in use", key: "cpu_rate", format: cores, bar: true },
-	{ id: "spark", label: "CPU over time" },
+	{ id: "spark", label: "Over time", hint: "CPU over time" },
 	{ id: "memory", label: "Memory", hint: "Resident memory", key: "rss_bytes", format: bytes, bar: true },
 	{ id: "io", label: "I/O", hint: "Storage read and written, per second", key: "io_rate", format: byteRate },
 	{ id: "wait", label: "Wait", unit: "cores", hint: "Cores it could have used, had they been free", key: "wait_rate", format: cores },
 	{ id: "disk", label: "Disk", hint: "Disk usage of its sandbox", key: "disk_bytes", format: bytes },
 	{ id: "pids", label: "Processes", hint: "Live operating-system processes", key: "pids", format: count },
 ];
+
+/** "2 OOM kills"; null: none that is known of. */
+export function oomText(figures) {
+	const kills = figures?.oom_kills ?? 0;
+	return kills > 0 ? `${count(kills)} OOM ${kills === 1 ? "kill" : "kills"}` : null;
+}
 
 function compareValues(a, b) {
 	if (typeof a === "string") return a < b ? -1 : a > b ? 1 : 0;

@@ -30,9 +30,17 @@ export function cores(value) {
 	return value > 0 && value < 0.005 ? "<0.01" : value.toFixed(value >= 100 ? 1 : 2);
 }
 
+const wholeNumbers = new Intl.NumberFormat("en-US"); // toLocaleString() makes one each time.
+
+/** A part of the time: 1 is all of it. */
+export function share(value) {
+	if (value === null || value === undefined) return null;
+	return value > 0 && value < 0.0005 ? "<0.1 %" : `${(value * 100).toFixed(value >= 0.1 ? 0 : 1)} %`;
+}
+
 export function count(value) {
 	if (value === null || value === undefined) return null;
-	return Math.round(value).toLocaleString("en-US");
+	return wholeNumbers.format(Math.round(value));
 }
 
 /** 0.42 s, 12.3 s, 4 min 12 s, 3 h 5 min, 2 d 4 h. */

@@ -1,15 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which charts a task has, and what each of them stacks: kinds of use, or processes.
 
-import { byteRate, bytes, cores, count } from "./format.js";
+import { byteRate, bytes, cores, count, share } from "./format.js";
 import { less, sum } from "./series.js";
 
 /** Processes that get a colour of their own; what is left is "others". */
 export const PARTS_MAX = 8;
 
+/* A limit far above what is used would press everything else to the ground. */
+const NEAR = 4;
+
 const layer = (label, values, key, more) => ({ label, values, key, ...more });
 
+const line = (label, values, key) => layer(label, values, key, { line: true });
+const most = (values) => values.reduce((so_far, value) => Math.max(so_far, value ?? 0), 0);
+const known = (values) => values.some((value) => value !== null);
+
+/* What only a task that is a cgroup has. */
+function groupMemory({ memory_working_set_bytes: used, memory_limit_bytes: limit }) {
+	if (!known(used)) return [];
+	const near = known(limit) && most(limit) <= NEAR * most(used);
+	return [
+		line("working set", used, "memory_working_set_bytes"),
+		...(near ? [line("limit", limit, "memory_limit_bytes")] : []),
+	];
+}
+
 /**
+ * @optional  Not shown at all where nothing of it is known.
  * @kinds  Layers of the task's own columns, bottom first; `line` ones are not stacked, `right` ones
  *         have an axis of their own.
  * @part   Column of a process that is stacked; without it a chart shows kinds always.
@@ -34,6 +52,7 @@ export const PANELS = [
 			layer("private", less(total.rss_bytes, total.shared_bytes), "rss_bytes"),
 			layer("shared", total.shared_bytes, "shared_bytes"),
 			layer("swap", total.swap_bytes, "swap_bytes"),
+			...groupMemory(total),
 		],
 		part: (series) => series.rss_bytes, key: "rss_bytes",
 		whole: (total) => total.rss_bytes,
@@ -63,6 +82,15 @@ export const PANELS = [
 		],
 		part: (series) => series.pids, key: "pids",
 		whole: (total) => total.pids,
+	},
+	{
+		id: "pressure", title: "Pressure", unit: "part of the time", format: share, least: 0.1, optional: true,
+		kinds: (total) => [
+			line("waits for CPU", total.cpu_pressure_seconds, "cpu_pressure_seconds"),
+			line("for memory", total.memory_pressure_seconds, "memory_pressure_seconds"),
+			line("for I/O", total.io_pressure_seconds, "io_pressure_seconds"),
+			line("held back by its CPU limit", total.cpu_throttled_seconds, "cpu_throttled_seconds"),
+		],
 	},
 ];
 

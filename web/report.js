@@ -3,6 +3,7 @@
 
 import { Chart } from "./charts.js";
 import { el, setText } from "./dom.js";
+import { oomText } from "./columns.js";
 import { bytes, clock, count, dateTime, duration } from "./format.js";
 import { PANELS, PARTS_MAX, layersOf } from "./panels.js";
 import { ProcessTable, TOTAL_COLUMNS } from "./processes.js";
@@ -12,6 +13,9 @@ import { putFigure, startTooltips } from "./tooltip.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { facts, totals } = data;
+
+/* As many are named that are absent for one reason; the others are counted. */
+const KEYS_MAX = 4;
 
 const whyMissing = (part, key) => part.missing?.[key.replace(/^peak_/, "").replace(/^cpu_seconds$/, "cpu_user_seconds")] ?? null;
 
@@ -47,12 +51,16 @@ function header() {
 		["from", first === undefined ? null : dateTime(first)],
 		["to", last === undefined ? null : dateTime(last)],
 		["collector", facts.collector],
+		["deleted, still open, at most", totals.peak_disk_deleted_bytes ? bytes(totals.peak_disk_deleted_bytes) : null],
+		["memory limit", bytes(totals.peak_memory_limit_bytes)],
+		["held back by its CPU limit", totals.cpu_throttled_seconds ? duration(totals.cpu_throttled_seconds) : null],
 		["samples", facts.samples === undefined ? null : `${count(facts.samples)}, one every ${duration(facts.interval_seconds)}`],
 	].filter(([, value]) => value);
 	return el(
 		"header", {},
 		el("h2", {}, data.task),
 		end ? el(`span.badge.is-${kind}`, {}, end) : null,
+		oomText(totals) ? el("span.badge.is-failed", {}, oomText(totals)) : null,
 		el("dl.facts", {}, ...lines.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
 	);
 }
@@ -75,6 +83,10 @@ function tiles() {
 		}));
 }
 
+function listed(keys) {
+	return keys.length > KEYS_MAX ? `${keys.slice(0, KEYS_MAX - 1).join(", ")} and ${keys.length - KEYS_MAX + 1} more` : keys.join(", ");
+}
+
 /* Each reason once, with all it is the reason of. */
 function absences() {
 	const reasons = new Map();
@@ -84,7 +96,7 @@ function absences() {
 	return el("section.absences", {},
 		el("h3", {}, "What is not known, and why"),
 		el("dl", {}, ...[...reasons].map(([reason, keys]) =>
-			el("div", {}, el("dt", {}, keys.join(", ")), el("dd", {}, reason)))));
+			el("div", {}, el("dt", { title: keys.join(", ") }, listed(keys)), el("dd", {}, reason)))));
 }
 
 /* ---- charts ---- */

@@ -8,6 +8,8 @@ export const TASK_METRICS = [
 	"cpu_rate", "cpu_user_seconds", "cpu_system_seconds", "run_queue_wait_seconds",
 	"rss_bytes", "shared_bytes", "swap_bytes", "io_read_bytes", "io_write_bytes",
 	"disk_bytes", "disk_files", "disk_deleted_bytes", "pids", "threads",
+	"memory_working_set_bytes", "memory_limit_bytes", "cpu_throttled_seconds",
+	"cpu_pressure_seconds", "memory_pressure_seconds", "io_pressure_seconds",
 ];
 /** Of a process: what is stacked. */
 export const PROCESS_METRICS = ["cpu_rate", "rss_bytes", "io_read_bytes", "io_write_bytes", "pids"];

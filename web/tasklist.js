@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of tasks. However many there are, only the rows that are seen are in the document.
 
-import { COLUMNS, filterTasks, sortTasks } from "./columns.js";
+import { COLUMNS, filterTasks, oomText, sortTasks } from "./columns.js";
 import { el, setAttribute, setText, themeColours } from "./dom.js";
 import { whyAbsent } from "./feed.js";
 import { Sparklines } from "./sparkline.js";
@@ -39,8 +39,10 @@ class Row {
 		setText(this.link, task.task);
 		setAttribute(this.link, "href", address({ task: task.task }));
 		setAttribute(this.link, "title", task.task);
-		setText(this.note, task.state === "active" || !task.state ? task.source ?? "" : task.state);
-		this.note.classList.toggle("bad", task.state === "failed" || task.state === "lost");
+		const oom = oomText(task);
+		const usual = task.state === "active" || !task.state;
+		setText(this.note, [usual ? task.source : task.state, oom].filter(Boolean).join(", "));
+		this.note.classList.toggle("bad", task.state === "failed" || task.state === "lost" || oom !== null);
 		this.element.classList.toggle("over", task.ended !== null);
 		setAttribute(this.element, "aria-rowindex", index + 2);
 		COLUMNS.slice(1).forEach((column, i) => this.#fillCell(this.cells[i], column, task, most));
@@ -98,7 +100,7 @@ export class TaskList {
 			const sorts = id === "task" || key;
 			const button = el("button", { type: "button", title: hint, onclick: () => this.#sortBy(id) }, label);
 			return el(`div.cell.c-${id}${key ? ".number" : ""}`, { role: "columnheader", "data-column": id },
-				sorts ? button : el("span", {}, label));
+				sorts ? button : el("span", { title: hint }, label));
 		});
 		return el("div.head", { role: "rowgroup" }, el("div.row", { role: "row", "aria-rowindex": 1 }, ...cells));
 	}
@@ -183,12 +185,16 @@ export class TaskList {
 
 	/** Say something in place of the table, or with null, show it. */
 	say(content) {
+		const appears = content === null && this.table.hidden;
 		this.empty.hidden = content === null;
 		this.table.hidden = this.summary.hidden = content !== null;
 		if (content !== null && this.empty.said !== content.key) {
 			this.empty.said = content.key;
 			this.empty.replaceChildren(...content.make());
 		}
+		if (!appears) return;
+		this.render(); // What was hidden had no size, and nothing could be drawn in it.
+		this.#redrawSparks();
 	}
 
 	/* ---- rows ---- */

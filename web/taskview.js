@@ -3,9 +3,9 @@
 
 import { Refused, askHistory } from "./api.js";
 import { Chart } from "./charts.js";
-import { COLUMNS } from "./columns.js";
+import { COLUMNS, oomText } from "./columns.js";
 import { el, setAttribute, setText } from "./dom.js";
-import { clock, dateTime, duration } from "./format.js";
+import { bytes, clock, cores, dateTime, duration } from "./format.js";
 import { whyAbsent } from "./feed.js";
 import { PANELS, PARTS_MAX, layersOf } from "./panels.js";
 import { LIVE_COLUMNS, ProcessTable } from "./processes.js";
@@ -98,6 +98,7 @@ export class TaskView {
 	constructor(parent) {
 		this.title = el("h2");
 		this.state = el("span.badge");
+		this.oom = el("span.badge.is-failed", { title: "Processes that the kernel ended for want of memory" });
 		this.facts = el("dl.facts");
 		this.notice = el("p.notice", { role: "status", hidden: true });
 		this.tiles = el("div.summary", { role: "group", "aria-label": "The task as a whole" });
@@ -109,7 +110,7 @@ export class TaskView {
 		this.element = el(
 			"section.task", { "aria-label": "Task", hidden: true },
 			el("div.crumb", {}, el("a.back", { href: "/", onclick: (event) => this.#back(event) }, "← All tasks")),
-			el("header", {}, this.title, this.state, this.facts),
+			el("header", {}, this.title, this.state, this.oom, this.facts),
 			this.notice,
 			this.tiles,
 			el("div.tools", {}, this.by, this.unzoom,
@@ -180,11 +181,16 @@ export class TaskView {
 		setAttribute(back, "href", address({ task: null, from: null, to: null }));
 		setText(this.state, task?.state ?? (task ? "" : "not there"));
 		this.state.className = `badge ${task ? `is-${task.state}` : "is-gone"}`;
+		setText(this.oom, oomText(task) ?? "");
 		const facts = [
 			["source", task?.source], ["sandbox", task?.sandbox],
 			["started", task?.started ? `${clock(task.started, now)}, ${duration(Math.max(0, (at ?? now) - task.started))} before` : null],
 			["ended", task?.ended ? clock(task.ended, now) : null],
 			["disk by", task?.disk_method],
+			["deleted, still open", task?.disk_deleted_bytes ? bytes(task.disk_deleted_bytes) : null],
+			["memory at most", bytes(task?.memory_peak_bytes)], ["memory limit", bytes(task?.memory_limit_bytes)],
+			["CPU limit", task?.cpu_limit_seconds ? `${cores(task.cpu_limit_seconds)} cores` : null],
+			["held back by it", task?.cpu_throttled_seconds ? duration(task.cpu_throttled_seconds) : null],
 		].filter(([, value]) => value);
 		const text = JSON.stringify(facts);
 		if (this.facts.said !== text)

@@ -72,7 +72,12 @@ static int open_alone(const struct top_options *o, struct top_feed **ret, struct
 	const char *source = "auto";
 	const struct option_list alone = {.items = &source, .count = 1};
 
-	return top_own_open(&alone, o->collector, o->interval_ns, ret, err);
+	int r = top_own_open(&alone, o->collector, o->interval_ns, ret, err);
+	if (r == 0)
+		(*ret)->nothing = "  no observer answers, and no service, container, session or "
+				  "daemon is seen here;\n"
+				  "  name tasks with --source, as pid:web=812, or try as root";
+	return r;
 }
 
 static int open_feed(const struct top_options *o, struct top_feed **ret, struct tally_error *err)

@@ -18,14 +18,21 @@ const struct top_column top_columns[] = {
 	{"user",     "USER",     TOP_RATE_TIME,  TALLY_CPU_USER,             6, false,   0, 12, "the part of the CPU that is user mode"},
 	{"sys",      "SYS",      TOP_RATE_TIME,  TALLY_CPU_SYSTEM,           6, false,   0, 13, "the part of the CPU that is the kernel"},
 	{"wait",     "WAIT",     TOP_RATE_TIME,  TALLY_RUN_QUEUE_WAIT,       6, true,  'W',  4, "threads that could run, while no CPU was free"},
+	{"throttle", "THROTTLE", TOP_RATE_TIME,  TALLY_CPU_THROTTLED,        8, false,   0, 30, "cores that a cgroup's CPU limit held back"},
 	{"time",     "CPU-TIME", TOP_CPU_TIME,   0,                         10, false,   0, 11, "CPU time used so far"},
 	{"mem",      "MEM",      TOP_BYTES,      TALLY_RSS,                  6, true,  'M',  2, "resident memory"},
 	{"shared",   "SHARED",   TOP_BYTES,      TALLY_SHARED,               6, false,   0, 19, "the part of it that is files or shared memory"},
 	{"pss",      "PSS",      TOP_BYTES,      TALLY_PSS,                  6, false,   0, 20, "resident memory, shared pages divided"},
 	{"swap",     "SWAP",     TOP_BYTES,      TALLY_SWAP,                 6, false,   0, 10, "memory in swap"},
 	{"virtual",  "VIRT",     TOP_BYTES,      TALLY_VIRTUAL,              6, false,   0, 24, "address space"},
+	{"wset",     "WSET",     TOP_BYTES,      TALLY_MEMORY_WORKING_SET,   6, false,   0, 26, "memory of a cgroup without the page cache not used lately"},
+	{"peak",     "PEAK",     TOP_BYTES,      TALLY_MEMORY_PEAK,          6, false,   0, 27, "the most memory that a cgroup had"},
+	{"limit",    "LIMIT",    TOP_BYTES,      TALLY_MEMORY_LIMIT,         6, false,   0, 28, "the memory limit of a cgroup"},
+	{"oom",      "OOM",      TOP_COUNT,      TALLY_OOM_KILLS,            4, false,   0, 29, "processes of a cgroup killed for want of memory"},
 	{"read",     "READ/s",   TOP_RATE_BYTES, TALLY_IO_READ,              6, true,  'R',  5, "bytes fetched from storage, per second"},
 	{"write",    "WRITE/s",  TOP_RATE_BYTES, TALLY_IO_WRITE,             7, true,  'O',  6, "bytes sent to storage, per second"},
+	{"mempsi",   "MEMPSI",   TOP_RATE_TIME,  TALLY_MEMORY_PRESSURE,      6, false,   0, 31, "part of the time in which a cgroup waited for memory"},
+	{"iopsi",    "IOPSI",    TOP_RATE_TIME,  TALLY_IO_PRESSURE,          6, false,   0, 32, "part of the time in which a cgroup waited for I/O"},
 	{"faults",   "FAULT/s",  TOP_RATE_COUNT, TALLY_MAJOR_FAULTS,         7, false,   0, 15, "page faults that needed storage, per second"},
 	{"switches", "SWITCH/s", TOP_RATE_COUNT, TALLY_INVOLUNTARY_SWITCHES, 8, false,   0, 25, "involuntary context switches, per second"},
 	{"disk",     "DISK",     TOP_BYTES,      TALLY_DISK,                 6, true,  'D',  7, "disk space of the sandbox"},
@@ -68,7 +75,7 @@ int top_column_find(const char *id)
 
 static int refuse(const char *id, size_t length, struct tally_error *err)
 {
-	char known[400] = "";
+	char known[480] = "";
 	size_t used = 0;
 
 	for (size_t i = 0; i < top_column_count && used < sizeof(known); i++)

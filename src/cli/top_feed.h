@@ -121,6 +121,7 @@ struct top_feed {
 	const struct top_feed_ops *ops;
 	char title[256];     /**< What it is, for the title of the screen. */
 	int64_t interval_ns; /**< Between two samples; 0: unknown. */
+	const char *nothing; /**< What to say where there is no task. Static; NULL: the usual. */
 };
 
 /** Close a feed; takes NULL. */

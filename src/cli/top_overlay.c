@@ -87,13 +87,13 @@ static void draw_figure(const struct top_screen *screen, int row, const struct t
 	char text[FORMAT_SIZE], rated[FORMAT_SIZE + 16] = "";
 	double rate;
 
-	top_put(screen, row, 2, 23, TOP_LEFT, A_NORMAL, tally_metrics[metric].key);
+	top_put(screen, row, 2, 24, TOP_LEFT, A_NORMAL, tally_metrics[metric].key);
 	if (!known) { /* The reason is what counts: it has all the room. */
-		top_put(screen, row, 26, COLS, TOP_CUT, top_attributes(screen, TOP_WARN),
+		top_put(screen, row, 28, COLS, TOP_CUT, top_attributes(screen, TOP_WARN),
 			tally_reason_text(sample->reason[metric]));
 		return;
 	}
-	top_put(screen, row, 25, 12, TOP_RIGHT, A_BOLD,
+	top_put(screen, row, 27, 11, TOP_RIGHT, A_BOLD,
 		format_metric(text, metric, sample->value[metric]));
 	if (of->before.boot_ns && tally_sample_rate(&of->before, sample, metric, &rate) == 0) {
 		if (tally_metrics[metric].unit == TALLY_UNIT_BYTES)

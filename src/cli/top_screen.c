@@ -440,12 +440,20 @@ static void draw_nothing(const struct top_screen *screen, int row)
 {
 	const struct top_model *model = screen->model;
 	const char *text = "  no task was sampled about this time; [ and ] step on";
+	char line[256];
 
 	if (model->filter[0])
 		text = "  no name has what the filter asks for; Esc takes it away";
 	else if (top_model_moves(model))
-		text = "  there are no tasks: name some with --source";
-	top_put(screen, row, 0, COLS, TOP_CUT, A_DIM, text);
+		text = model->feed->nothing ? model->feed->nothing
+					    : "  there are no tasks: name some with --source";
+	for (; *text; text += strspn(text, "\n"), row++) {
+		size_t length = strcspn(text, "\n");
+
+		snprintf(line, sizeof(line), "%.*s", (int)length, text);
+		top_put(screen, row, 0, COLS, TOP_CUT, A_DIM, line);
+		text += length;
+	}
 }
 
 static void draw_body(struct top_screen *screen, int from, int to)

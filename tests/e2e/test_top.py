@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tally top` on a real terminal (tmux), against real observers, stores and processes."""
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
 
-from conftest import PROGRAM, Tally, python, wait_for
+from conftest import PATIENCE, PROGRAM, Tally, python, wait_for
 from observer import Observer
 from tmux import Screen
 
@@ -307,6 +312,36 @@ def test_without_an_observer_it_watches_by_itself(screen, loads):
     assert top.status() == 0
 
 
+def test_with_nothing_said_it_looks_around_by_itself(screen, child):
+    child(*IDLE)
+    top = screen("--collector", "procfs", XDG_RUNTIME_DIR="/nonexistent")
+    text = top.wait(r"[1-9]\d* tasks?, [1-9]\d* pids?")
+    if re.match(r" *tally top +observer ", text):
+        pytest.skip("an observer runs on this machine")
+    assert "this program, by procfs" in text
+    top.type("q")
+    assert top.status() == 0
+
+
+def test_where_there_is_nothing_to_see_it_says_what_to_do(tmp_path, shared, nobody):
+    """A user who may see nobody's processes but his own, and has none."""
+    if not (shutil.which("tmux") and shutil.which("unshare")):
+        pytest.skip("tmux or unshare (util-linux) is not installed")
+    words = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"',
+             "sh", *nobody.command, "top", "--collector", "procfs"]
+    top = Screen(tmp_path, words, XDG_RUNTIME_DIR="/nonexistent", PATH=os.environ["PATH"])
+    try:
+        text = top.wait(r"no observer answers|^status=|[1-9]\d* tasks?")
+        if re.search("mount: |observer /", text):
+            pytest.skip("this machine does not hide processes, or has an observer")
+        assert re.search(r"^  no observer answers, and no service, .*\n  name tasks with --source", text, re.M)
+        assert all(len(line) <= 80 for line in text.splitlines())
+        top.type("q")
+        assert top.status() == 0
+    finally:
+        top.end()
+
+
 def test_without_anything_it_says_what_to_do(tally, tmp_path):
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     done = tally("top", "--socket", tmp_path / "none.sock", env=environment)
@@ -353,6 +388,40 @@ def test_the_terminal_is_given_back_whatever_ends_it(screen, watched, number, st
     assert top.status() == status
     text = top.text()
     assert "TASK" not in text and "shop" not in text, "the screen from before is back"
+
+
+def opened_on_a_terminal(tally, controlling, *words):
+    """(process, master) of the program on a terminal that is its own, or that nothing tells of its end."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = tally.start(
+        "top", *words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"},
+        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None)
+    os.close(slave)
+    return process, master
+
+
+@pytest.mark.parametrize("controlling", [True, False], ids=["with SIGHUP", "without a signal"])
+def test_it_ends_when_its_terminal_hangs_up(tally, watched, loads, controlling):
+    for words in (["--socket", watched.socket],
+                  ["--source", loads[0][0], "--collector", "procfs", "--interval", "200ms"]):
+        process, master = opened_on_a_terminal(tally, controlling, *words)
+        try:
+            seen = b""
+            end = time.monotonic() + PATIENCE / 2
+            while b"shop" not in seen and time.monotonic() < end:
+                if select.select([master], [], [], 1)[0]:
+                    seen += os.read(master, 65536)
+            assert b"shop" in seen, seen
+            os.close(master)
+            master = -1
+            assert process.wait(timeout=PATIENCE / 2) == -signal.SIGHUP
+        finally:
+            if master >= 0:
+                os.close(master)
+            process.kill()
+            process.wait()
 
 
 def test_stopping_and_going_on(tally, watched, tmp_path):

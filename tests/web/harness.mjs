@@ -2,7 +2,7 @@
 // An observer with real loads, and a browser that looks at it. All that a test starts ends with it.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, rmdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -124,6 +124,46 @@ while True:
 `);
 }
 
+/**
+ * A cgroup of version 2 with the same path in version 1's memory hierarchy where there is one, its
+ * memory limited to 64 MiB where that can be done; null where none can be made.
+ */
+export function makeGroup() {
+	const name = `tally-web-${process.pid}`;
+	const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+	const mountOf = (test) => mounts.find(test)?.split(" ")[4];
+	const unified = mountOf((line) => line.includes(" - cgroup2 "));
+	const memory = mountOf((line) => / - cgroup .*[ ,]memory/.test(line));
+	const made = [];
+
+	if (!unified) return null;
+	try {
+		for (const mount of [unified, memory].filter(Boolean)) {
+			mkdirSync(`${mount}/${name}`);
+			made.push(`${mount}/${name}`);
+		}
+	} catch {
+		for (const path of made) rmdirSync(path);
+		return null;
+	}
+	for (const path of made)
+		for (const file of ["memory.max", "memory.limit_in_bytes"])
+			if (existsSync(`${path}/${file}`)) writeFileSync(`${path}/${file}`, String(64 << 20));
+	return {
+		name,
+		start: (...words) => start("/bin/sh", "-c",
+			`for path in ${made.join(" ")}; do echo $$ > $path/cgroup.procs; done; exec "$@"`, "sh", ...words),
+		remove: () => until("the cgroup is empty", () => {
+			for (const path of made.slice()) {
+				if (readFileSync(`${path}/cgroup.procs`, "utf8")) return false;
+				rmdirSync(path);
+				made.splice(made.indexOf(path), 1);
+			}
+			return true;
+		}),
+	};
+}
+
 export function work(load) {
 	load.stdin.write("work\n");
 }
@@ -170,7 +210,7 @@ export class Browser {
 	async axe(page) {
 		// By the debugger: the policy of the page refuses scripts of others, as it should.
 		await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
-		const { violations } = await page.evaluate(() => globalThis.axe.run(document));
+		const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"], preload: false }));
 		return violations
 			.filter(({ impact }) => ["serious", "critical"].includes(impact))
 			.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("\n")}`);

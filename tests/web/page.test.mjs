@@ -6,7 +6,7 @@ import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { pathToFileURL } from "node:url";
 import {
-	Browser, Observer, bytesOf, end, endAll, folder, rowWhere, rows, start, startLoad, tally, unable, until, work,
+	Browser, Observer, bytesOf, end, endAll, folder, makeGroup, rowWhere, rows, start, startLoad, tally, unable, until, work,
 } from "./harness.mjs";
 
 const MANY = 1000;
@@ -124,6 +124,8 @@ test("a link to an instant reopens it", skip, async () => {
 
 	const other = await browser.open(link);
 	const after = await rowWhere(other, "shop", ({ memory }) => bytesOf(memory) < 64 << 20);
+	await until("its curve is drawn", () => other.$eval(".rows canvas", (canvas) =>
+		canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)));
 	assert.equal(after.memory, before.memory);
 	assert.equal(await when(other), await when(page));
 	await other.waitForTimeout(1500);
@@ -273,6 +275,47 @@ test("why a figure is absent is told on hovering and on focus", skip, async () =
 	await page.close();
 });
 
+test("a task that is a cgroup has its memory, limits and pressure", skip, async (t) => {
+	const group = makeGroup();
+	if (!group) return t.skip("no cgroup can be made here");
+	try {
+		const child = group.start("/usr/bin/python3", "-c", "import time\nheld = bytearray(24 << 20)\nwhile True:\n  end = time.process_time() + .05\n  while time.process_time() < end: pass\n  time.sleep(.05)");
+		const one = await Observer.start([`cgroup:${group.name}`, `pid:idle=${quiet.pid}`]);
+		const page = await browser.open(`${one.url}/?task=${encodeURIComponent(group.name)}`);
+		const task = await until("it was sampled", async () => {
+			const found = await one.task(group.name);
+			return found?.cpu_rate > 0 && found;
+		});
+		const facts = async () => Object.fromEntries(await page.$$eval("header .facts div", (all) =>
+			all.map((fact) => [fact.querySelector("dt").textContent, fact.querySelector("dd").textContent])));
+		const seen = [];
+		if (task.memory_peak_bytes !== null) {
+			await until("its peak", async () => bytesOf((await facts())["memory at most"] ?? "") > 16 << 20);
+			await page.locator("[data-chart=memory] .name", { hasText: "working set" }).waitFor();
+			seen.push("memory");
+		}
+		if (task.memory_limit_bytes !== null) {
+			assert.equal(bytesOf((await facts())["memory limit"]), task.memory_limit_bytes);
+			await page.locator("[data-chart=memory] .name", { hasText: "limit" }).waitFor();
+			seen.push("limit");
+		}
+		if (task.cpu_pressure_seconds !== null) {
+			await page.locator("[data-chart=pressure] .u-over").waitFor();
+			await until("its pressure", async () => / %$/.test(await page.textContent("[data-chart=pressure] .value")));
+			seen.push("pressure");
+		}
+		t.diagnostic(`this kernel tells of a cgroup: ${seen.join(", ") || "nothing"}`);
+		await page.goto(`${one.url}/?task=idle`);
+		await page.locator("[data-chart=pids] .u-over").waitFor();
+		assert.ok(await page.isHidden("[data-chart=pressure]"), "what is no cgroup has no such chart");
+		await page.close();
+		await end(one.child);
+		await end(child, "SIGKILL");
+	} finally {
+		await group.remove();
+	}
+});
+
 const darkness = (page) => page.evaluate(() => {
 	const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
 	return r + g + b < 200;
@@ -309,14 +352,17 @@ test("it fits into 360 pixels", skip, async () => {
 });
 
 test("axe-core finds nothing serious", skip, async () => {
-	for (const [path, options] of [
-		["/", {}], ["/", { dark: true }], ["/", { width: 360 }], ["/?task=shop&by=process", {}], ["/?task=shop", { dark: true }],
-	]) {
-		const page = await open(path, options);
+	for (const path of ["/", "/?task=shop&by=process"]) {
+		const page = await open(path);
 		if (path === "/") await rowWhere(page, "shop", ({ memory }) => memory !== "–");
 		else await page.locator("[data-chart=pids] .u-over").waitFor();
-		assert.deepEqual(await browser.axe(page), [], `${path} ${JSON.stringify(options)}`);
-		if (path === "/" && options.dark) {
+		assert.deepEqual(await browser.axe(page), [], path);
+		await page.emulateMedia({ colorScheme: "dark" });
+		await until("it is dark", () => darkness(page));
+		assert.deepEqual(await browser.axe(page), [], `${path}, dark`);
+		await page.setViewportSize({ width: 360, height: 740 });
+		assert.deepEqual(await browser.axe(page), [], `${path}, narrow`);
+		if (path === "/") {
 			await page.keyboard.press("?");
 			await page.getByRole("heading", { name: "Keys" }).waitFor();
 			assert.deepEqual(await browser.axe(page), [], "the keys");
@@ -408,9 +454,12 @@ const REPORT_CHARTS = ["CPU", "Memory", "I/O", "Disk", "Processes"];
 async function checkReport(path, name) {
 	const page = await browser.open(pathToFileURL(path).href);
 	await page.getByRole("heading", { name, exact: true }).waitFor();
-	assert.deepEqual(await page.$$eval(".chart h3", (all) => all.map((one) => one.textContent)), REPORT_CHARTS);
+	assert.deepEqual(await page.$$eval(".chart:not([hidden]) h3", (all) => all.map((one) => one.textContent)), REPORT_CHARTS);
 	await page.locator("[data-chart=memory] .u-over").waitFor();
-	assert.deepEqual(await browser.axe(page), []);
+	for (const colorScheme of ["light", "dark"]) {
+		await page.emulateMedia({ colorScheme });
+		assert.deepEqual(await browser.axe(page), [], colorScheme);
+	}
 	return page;
 }
 
