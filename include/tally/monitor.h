@@ -103,17 +103,17 @@ struct tally_status {
 	uint64_t history_dropped;   /**< Samples that made room before their time. */
 	uint64_t history_refused;   /**< Samples that could not be kept: out of order, no memory. */
 	uint64_t collector_limited; /**< Times that a limit of the collector bit. */
-	size_t disk_sandboxes;	    /**< That are looked at. */
-	size_t disk_stuck;   /**< Disk workers left behind in a file system that does not answer. */
-	uint64_t disk_looks; /**< Disk figures taken so far. */
-	int64_t disk_cpu_ns; /**< CPU time that they took. */
-	uint64_t faults;     /**< Errors of sources and collectors met so far. */
+	uint64_t faults;	    /**< Errors of sources and collectors met so far. */
 	/**
 	 * CPU time since the monitor was made, of the whole machine (/proc/stat: all but idle and
 	 * iowait) and the part of it that is in no task. Nanoseconds; -1: unknown. The second is
 	 * derived from the first, whose resolution is 10 ms per CPU and mode.
 	 */
 	int64_t machine_cpu_ns, other_cpu_ns;
+	size_t disk_sandboxes; /**< That are looked at. */
+	size_t disk_stuck;   /**< Disk workers left behind in a file system that does not answer. */
+	uint64_t disk_looks; /**< Disk figures taken so far. */
+	int64_t disk_cpu_ns; /**< CPU time that they took. */
 };
 
 /**

@@ -251,22 +251,35 @@ static void look_at_delays(struct finding *finding)
 				 : "off");
 }
 
+static void read_limit(const char *path, char *text, size_t size)
+{
+	if (read_text(path, text, size) <= 0)
+		snprintf(text, size, "an unknown number of");
+	text[strcspn(text, "\n")] = '\0';
+}
+
 static void look_at_fanotify(struct finding *finding)
 {
 	CLEANUP_CLOSE int fd = fanotify_init(
 		FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);
-	char marks[32];
+	char groups[32], marks[32];
 
 	if (fd < 0) {
+		bool full = errno == EMFILE;
+
 		found(finding, FINDING_LIMITED, "cannot be used: %s", strerror(errno));
 		finding->meaning = "sandboxes are walked whole at every look";
-		finding->remedy = "use Linux 5.13 or newer, or run as root";
+		finding->remedy = full ? "other programs of this user have all groups: raise "
+					 "fs.fanotify.max_user_groups"
+				       : "use Linux 5.13 or newer, or run as root";
 		return;
 	}
-	if (read_text("/proc/sys/fs/fanotify/max_user_marks", marks, sizeof(marks)) <= 0)
-		snprintf(marks, sizeof(marks), "an unknown number of");
-	found(finding, FINDING_OK, "tells what changes in %.*s directories",
-		(int)strcspn(marks, "\n"), marks);
+	read_limit("/proc/sys/fs/fanotify/max_user_groups", groups, sizeof(groups));
+	read_limit("/proc/sys/fs/fanotify/max_user_marks", marks, sizeof(marks));
+	found(finding, FINDING_OK,
+		"tells what changes in %s directories of %s sandboxes (fs.fanotify.max_user_marks "
+		"and .max_user_groups); more are walked",
+		marks, groups);
 }
 
 /* Directories are named by handles in what fanotify tells. */

@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "collect/bpf/bpf.h"
 #include "collect/collector.h"
+#include "disk/method.h"
 #include "source/source.h"
 
 struct doctor_options {
@@ -79,6 +80,22 @@ static void look_at_source(const struct source_ops *ops, finding_fn *visit, void
 	visit(context, name, &finding);
 }
 
+/* The ways to measure a sandbox, in the order in which they are tried. */
+static void look_at_method(const struct disk_method_ops *ops, finding_fn *visit, void *context)
+{
+	struct finding finding = {0};
+	struct tally_error err = {0};
+	char name[64];
+	bool works = ops->probe(&err) == 0;
+
+	finding.status = works ? FINDING_OK : FINDING_LIMITED;
+	snprintf(finding.detail, sizeof(finding.detail), "%s", works ? ops->summary : err.message);
+	finding.meaning = works ? NULL : "a sandbox that it would serve costs more to measure";
+	finding.remedy = works ? NULL : ops->remedy;
+	snprintf(name, sizeof(name), "disk %s", ops->name);
+	visit(context, name, &finding);
+}
+
 /* @return whether anything can be measured at all. */
 static bool look_at_all(finding_fn *visit, void *context)
 {
@@ -89,6 +106,8 @@ static bool look_at_all(finding_fn *visit, void *context)
 	bpf_requirements(look_at_requirement, &(struct requirements){visit, context});
 	for (size_t i = 0; sources[i]; i++)
 		look_at_source(sources[i], visit, context);
+	for (size_t i = 0; disk_methods[i]; i++)
+		look_at_method(disk_methods[i], visit, context);
 	for (const struct check *check = checks; check->name; check++) {
 		struct finding finding = {0};
 

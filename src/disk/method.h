@@ -56,6 +56,7 @@ struct disk_job {
 struct disk_method_ops {
 	const char *name;
 	const char *summary; /**< One line for `tally doctor`. */
+	const char *remedy;  /**< What would restore it where its probe fails; NULL: it cannot. */
 
 	/** Can it work on this machine? 0, or negative errno with the reason. */
 	int (*probe)(struct tally_error *err);

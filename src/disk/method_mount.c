@@ -34,6 +34,12 @@ struct mount_job {
 
 static int mount_probe(struct tally_error *err)
 {
+	struct statx stat;
+
+	if (statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &stat) < 0 || !(stat.stx_mask & STATX_MNT_ID) ||
+		!(stat.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+		return tally_refuse(
+			err, -EOPNOTSUPP, "this kernel does not tell mounts from directories");
 	return 0;
 }
 
@@ -159,6 +165,7 @@ static void mount_close(struct disk_job *job)
 const struct disk_method_ops disk_method_mount = {
 	.name = "mount",
 	.summary = "asks the file system, of a sandbox that is a mount of its own",
+	.remedy = "use Linux 5.8 or newer",
 	.probe = mount_probe,
 	.open = mount_open,
 	.step = mount_step,

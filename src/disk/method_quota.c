@@ -10,6 +10,7 @@
 #include "disk/registry.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/dqblk_xfs.h>
 #include <linux/fs.h>
 #include <linux/quota.h>
@@ -57,6 +58,16 @@ static int read_account(int fd, uint32_t project, struct if_dqblk *ret)
 	return (ret->dqb_valid & wanted) == wanted ? 0 : -EOPNOTSUPP;
 }
 
+/* The kernel tells projects only to those with CAP_SYS_ADMIN, and says so late. */
+static bool may_ask(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
 static int quota_probe(struct tally_error *err)
 {
 	struct if_dqblk account;
@@ -64,7 +75,10 @@ static int quota_probe(struct tally_error *err)
 
 	/* A descriptor that is none is complained of once the call itself is known. */
 	if (r != -EBADF)
-		return tally_fail(err, r, "this kernel has no quotactl_fd (Linux 5.14)");
+		return tally_fail(err, r, "this kernel has no quotactl_fd");
+	if (!may_ask())
+		return tally_refuse(err, -EPERM, "user %d may not ask for the accounts of projects",
+			(int)geteuid());
 	return 0;
 }
 
@@ -127,6 +141,7 @@ static void quota_close(struct disk_job *job)
 const struct disk_method_ops disk_method_quota = {
 	.name = "quota",
 	.summary = "asks the file system, of a sandbox with a project quota of its own",
+	.remedy = "use Linux 5.14 or newer, as root or with CAP_SYS_ADMIN",
 	.probe = quota_probe,
 	.open = quota_open,
 	.step = quota_step,

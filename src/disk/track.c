@@ -331,6 +331,8 @@ static void track_close(struct disk_job *job)
 const struct disk_method_ops disk_method_track = {
 	.name = "track",
 	.summary = "reads what changed, as fanotify tells it",
+	.remedy =
+		"use Linux 5.13 or newer; where groups ran out, raise fs.fanotify.max_user_groups",
 	.probe = track_probe,
 	.open = track_open,
 	.step = track_step,

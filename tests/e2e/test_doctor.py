@@ -3,10 +3,16 @@
 import json
 import os
 import resource
+import subprocess
+
+import pytest
+
+from conftest import python
 
 CHECKS = ["collector procfs", "source pid", "kernel", "privileges", "hidepid", "descriptors",
           "descriptor count", "I/O", "run queue", "PSS", "cgroups", "pressure",
-          "delay accounting", "fanotify", "disk"]
+          "delay accounting", "fanotify", "disk", "disk mount", "disk quota", "disk track",
+          "disk walk"]
 
 
 def checks(tally, **options):
@@ -54,6 +60,39 @@ def test_few_descriptors_are_found(tally):
     assert few["descriptors"]["status"] == "limited"
     assert "256" in few["descriptors"]["detail"]
     assert "ulimit -n" in few["descriptors"]["remedy"]
+
+
+def test_ways_to_measure_a_sandbox_say_what_would_restore_them(nobody):
+    found = checks(nobody)
+    assert found["disk quota"]["status"] == "limited"
+    assert "user 65534" in found["disk quota"]["detail"]
+    assert "CAP_SYS_ADMIN" in found["disk quota"]["remedy"]
+    assert found["disk walk"]["status"] == "ok"
+
+
+EXHAUST = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for _ in range(4096):
+    if libc.fanotify_init(0xE00, os.O_RDONLY) < 0:  # FAN_REPORT_DFID_NAME | FAN_REPORT_FID
+        os.execv(sys.argv[1], [*sys.argv[1:], "doctor", "--json"])
+sys.exit("there is no end of fanotify here")
+"""
+
+
+def test_tracking_that_others_have_used_up_is_found(nobody):
+    # By a user of its own: the limit is each user's, and other tests are nobody too.
+    *prefix, program = nobody.command
+    prefix = [word.replace("65534", "65532") for word in prefix]
+    done = subprocess.run([*prefix, *python(EXHAUST), program], capture_output=True, text=True)
+    if "no end of fanotify" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    found = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    for name in "fanotify", "disk track":
+        assert found[name]["status"] == "limited"
+        assert "max_user_groups" in found[name]["remedy"]
+    assert found["disk walk"]["status"] == "ok"
 
 
 def test_wrong_usage_is_refused(tally):
