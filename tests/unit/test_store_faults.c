@@ -361,14 +361,15 @@ static void damage_is_found_and_left_out(void **state)
 	history_close(h);
 	size_t length = load(path, &sound);
 	bytes = malloc(length);
-	for (uint64_t round = 0; round < rounds(300); round++) {
+	/* Every fourth otherwise: round 76 gave a stretch the number of another. */
+	for (uint64_t round = 0; round < 300; round += rounds(300) == 300 ? 1 : 4) {
 		unsigned flips = 1 + mix(round) % 20;
 
 		memcpy(bytes, sound, length);
 		for (unsigned i = 0; i < flips; i++)
 			bytes[mix(round * 100 + i) % length] ^= (uint8_t)(1 << mix(i + round) % 8);
 		save(bytes, length);
-		survive(round % 4 == 0);
+		survive(mix(round) % 4 == 0);
 	}
 	for (uint64_t round = 0; round < rounds(100); round++) {
 		save(sound, mix(round) % length);
