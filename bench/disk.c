@@ -5,12 +5,15 @@
  *     disk make DIR DIRS FILES       make so many directories of so many files
  *     disk walk DIR                  walk once: CPU time, bytes, files
  *     disk one DIR                   track: first look, 10 s of rest, one changed file
- *     disk many DIR N SECONDS RATE   N sandboxes DIR/0 … below 2 % of a core, so many changes a second
+ *     disk many DIR N SECONDS RATE INTERVAL
+ *                                    N sandboxes DIR/0 …, so many changes a second, a look at each
+ *                                    every INTERVAL seconds
  *     disk hot DIR SECONDS RATE      one file written so many times a second
  *     disk compile DIR SECONDS       thousands of files made and removed, in DIR/in and DIR/out
  *
- * Looks come once a second, 60 times as often as by default. What is measured is the CPU time of the
- * disk worker alone; what changes the files is another process.
+ * Elsewhere looks come once a second, 60 times as often as by default. What is measured is the CPU
+ * time of the disk worker alone; what changes the files is another process. There is no budget, so
+ * that what it would have to hold back is seen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +30,6 @@
 #include "disk/ring.h"
 #include "disk/walk.h"
 #include "load/load.h"
-
-#define INTERVAL_NS NS_PER_S
 
 /* -- trees ------------------------------------------------------------------------------------- */
 
@@ -68,9 +69,9 @@ static void make_tree(const char *path, long dirs, long files)
 
 /* -- looks ------------------------------------------------------------------------------------- */
 
-static struct disk *open_disk(double share)
+static struct disk *open_disk(long interval_seconds)
 {
-	struct disk_options options = {.interval_ns = INTERVAL_NS, .share = share};
+	struct disk_options options = {.interval_ns = interval_seconds * NS_PER_S, .share = 1};
 	struct tally_error err;
 	struct disk *disk;
 
@@ -273,9 +274,9 @@ static void measure(struct disk *disk, const uint32_t *sandboxes, long count, lo
 		(long long)reading.rereads);
 }
 
-static void run_many(const char *path, long count, long seconds, long rate)
+static void run_many(const char *path, long count, long seconds, long rate, long interval)
 {
-	struct disk *disk = open_disk(1);
+	struct disk *disk = open_disk(interval);
 	uint32_t *sandboxes = calloc((size_t)count, sizeof(*sandboxes));
 	char name[4096];
 
@@ -328,10 +329,11 @@ int main(int argc, char **argv)
 		walk_once(argv[2]);
 	else if (strcmp(what, "one") == 0 && argc == 3)
 		one_change(argv[2]);
-	else if (strcmp(what, "many") == 0 && argc == 6)
+	else if (strcmp(what, "many") == 0 && argc == 7)
 		run_many(argv[2], load_number("N", argv[3], 1, 10000),
 			load_number("SECONDS", argv[4], 1, 600),
-			load_number("RATE", argv[5], 1, 1000));
+			load_number("RATE", argv[5], 1, 1000),
+			load_number("INTERVAL", argv[6], 1, 3600));
 	else if (strcmp(what, "hot") == 0 && argc == 5)
 		run_one(argv[2], "", load_number("SECONDS", argv[3], 1, 600),
 			load_number("RATE", argv[4], 1, 1000000));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -149,11 +150,21 @@ static void end_worker(struct worker *worker)
 	free(worker);
 }
 
+/* It is waited for from now on: on a busy machine, idle priority would make that seconds. */
+static void hasten(const struct worker *worker)
+{
+	struct sched_param none = {0};
+
+	pthread_setschedparam(worker->thread, SCHED_OTHER, &none);
+}
+
 struct disk *disk_close(struct disk *disk)
 {
 	if (!disk)
 		return NULL;
 	atomic_store(&disk->closing, true);
+	if (disk->worker)
+		hasten(disk->worker);
 	worker_wake(disk);
 	if (disk->worker)
 		end_worker(disk->worker);

@@ -128,13 +128,13 @@ static void roots_and_relative_paths_are_refused(void **state)
 
 static void sandboxes_come_and_go_while_walked(void **state)
 {
-	char *path = tree_new(NULL);
+	char *path = tree_new(tree_quick());
 	struct disk *disk = opened(NS_PER_MS);
 	struct disk_reading reading;
 	struct disk_status status;
 	uint32_t kept, sandboxes[50];
 
-	tree_run(path, "for i in {1..300}; do mkdir $i; echo >$i/x; done");
+	tree_run(path, "mkdir {1..300}; for i in {1..300}; do echo >$i/x; done");
 	assert_int_equal(disk_watch(disk, path, &kept, NULL), 0);
 	for (int round = 0; round < 20; round++) {
 		for (int i = 0; i < 50; i++)
@@ -154,9 +154,9 @@ static void sandboxes_come_and_go_while_walked(void **state)
 
 static void close_during_a_walk_is_clean(void **state)
 {
-	char *path = tree_new(NULL);
+	char *path = tree_new(tree_quick());
 
-	tree_run(path, "for i in {1..300}; do mkdir $i; echo >$i/x; done");
+	tree_run(path, "mkdir {1..300}; for i in {1..300}; do echo >$i/x; done");
 	for (int i = 0; i < 20; i++) {
 		struct disk *disk = opened(NS_PER_MS);
 		uint32_t sandbox;
