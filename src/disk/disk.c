@@ -141,7 +141,10 @@ void disk_release(struct disk *disk)
 static void end_worker(struct worker *worker)
 {
 	struct pollfd ended = {.fd = worker->disk->ended_fd, .events = POLLIN};
+	struct sched_param none = {0};
 
+	/* At idle priority, on a machine that is busy, it would come to its end late. */
+	pthread_setschedparam(worker->thread, SCHED_OTHER, &none);
 	while (poll(&ended, 1, CLOSE_POLL_MS) <= 0)
 		if (worker_leave(worker, CLOSE_STALL_NS, clock_boot_ns()))
 			return;
