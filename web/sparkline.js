@@ -98,10 +98,8 @@ export class Sparklines {
 		}
 	}
 
-	/** Draw a task's curve; `at` is the instant to mark, or null. */
-	draw(canvas, task, at, colours) {
-		const width = canvas.clientWidth;
-		const height = canvas.clientHeight;
+	/** Draw a task's curve on a canvas so large; `at` is the instant to mark, or null. */
+	draw(canvas, { width, height }, task, at, colours) {
 		if (!width || !this.#window) return;
 		const points = this.get(task);
 		const context = canvasContext(canvas, width, height);

@@ -66,6 +66,7 @@ export class TaskList {
 	#most = {};
 	#at = null;
 	#colours = {};
+	#size = null; // Of every curve: to ask each would lay the page out anew for each.
 
 	constructor(parent) {
 		this.sparks = new Sparklines((task) => this.#drawSpark(task));
@@ -241,6 +242,7 @@ export class TaskList {
 				this.#spare.push(row);
 			}
 		this.sparks.forgetWishes();
+		const undrawn = [];
 		for (const [task, index] of needed) {
 			const known = this.#rows.get(task);
 			const row = known ?? this.#spare.pop() ?? new Row((id) => change({ task: id }, { push: true }));
@@ -248,10 +250,12 @@ export class TaskList {
 			row.fill(this.#shown[index], index, this.#most);
 			row.element.style.transform = `translateY(${index * height}px)`;
 			if (!known) this.#place(row);
-			if (!known || !this.sparks.get(task)) this.#drawSpark(task);
+			if (!known || !this.sparks.get(task)) undrawn.push(task);
 		}
 		for (const row of this.#spare) row.element.remove();
 		this.#order(needed);
+		this.#size = null;
+		for (const task of undrawn) this.#drawSpark(task);
 		this.sparks.fetch();
 	}
 
@@ -273,10 +277,13 @@ export class TaskList {
 
 	#drawSpark(task) {
 		const row = this.#rows.get(task);
-		if (row) this.sparks.draw(row.canvas, task, this.#at, this.#colours);
+		if (!row) return;
+		if (!this.#size?.width) this.#size = { width: row.canvas.clientWidth, height: row.canvas.clientHeight };
+		this.sparks.draw(row.canvas, this.#size, task, this.#at, this.#colours);
 	}
 
 	#redrawSparks() {
+		this.#size = null;
 		for (const task of this.#rows.keys()) this.#drawSpark(task);
 		this.sparks.fetch();
 	}
