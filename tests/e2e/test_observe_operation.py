@@ -82,7 +82,7 @@ def test_it_ends_in_the_midst_of_its_work(observe, child):
     print(f"ended in {took:.2f} s")
     # Two seconds are promised; a machine that is busy elsewhere gets time. Each of what could hold it up
     # (an answer nobody reads, a push nobody takes) has a limit of 30 s or more.
-    assert code == 0 and took < 15
+    assert code == 0 and took < 28
 
 
 def test_a_second_observer_on_the_same_port_says_who_holds_it(tally, observe, sleeper, tmp_path):
