@@ -300,14 +300,6 @@ static void look_at_disk(struct finding *finding)
 	finding->meaning = "sandboxes on it are walked whole at every look";
 }
 
-/* Not of this machine, but who adds tasks up has to know it. */
-static void look_at_sharing(struct finding *finding)
-{
-	found(finding, FINDING_NOTE,
-		"a process that two tasks have, of one source or of several, counts in both; an id is the "
-		"task of the source that claims it first");
-}
-
 const struct check checks[] = {
 	{"kernel", look_at_kernel},
 	{"privileges", look_at_privileges},
@@ -322,6 +314,5 @@ const struct check checks[] = {
 	{"delay accounting", look_at_delays},
 	{"fanotify", look_at_fanotify},
 	{"disk", look_at_disk},
-	{"tasks that overlap", look_at_sharing},
 	{.name = NULL},
 };

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
+#include "cli/observed.h"
 #include "cli/terminal.h"
 #include "collect/bpf/bpf.h"
 #include "collect/collector.h"
@@ -17,12 +18,14 @@
 #include "source/source.h"
 
 struct doctor_options {
+	const char *socket;
 	bool json;
 };
 
 static const struct option_row options[] = {
 	{"json", 'j', OPTION_FLAG, NULL, offsetof(struct doctor_options, json),
 		"write JSON instead of text"},
+	{"socket", 0, OPTION_FILE, "PATH", offsetof(struct doctor_options, socket), HELP_SOCKET},
 	{.name = NULL},
 };
 
@@ -97,8 +100,9 @@ static void look_at_method(const struct disk_method_ops *ops, finding_fn *visit,
 }
 
 /* @return whether anything can be measured at all. */
-static bool look_at_all(finding_fn *visit, void *context)
+static bool look_at_all(const char *socket, finding_fn *visit, void *context)
 {
+	struct finding overlap = {0};
 	bool works = false;
 
 	for (size_t i = 0; collectors[i]; i++)
@@ -114,6 +118,8 @@ static bool look_at_all(finding_fn *visit, void *context)
 		check->look(&finding);
 		visit(context, check->name, &finding);
 	}
+	doctor_overlap(socket, &overlap);
+	visit(context, "tasks that overlap", &overlap);
 	return works;
 }
 
@@ -157,7 +163,7 @@ static void add_finding(void *context, const char *name, const struct finding *f
 	json_array_append_new(context, object);
 }
 
-static bool write_findings(void)
+static bool write_findings(const char *socket)
 {
 	json_t *all = json_object(), *list = json_array();
 	struct utsname kernel;
@@ -165,7 +171,7 @@ static bool write_findings(void)
 	json_object_set_new(all, "version", json_text(tally_version()));
 	json_object_set_new(all, "kernel", json_text(uname(&kernel) == 0 ? kernel.release : NULL));
 	json_object_set_new(all, "checks", list);
-	bool works = look_at_all(add_finding, list);
+	bool works = look_at_all(socket, add_finding, list);
 	json_write(all, stdout);
 	json_decref(all);
 	return works;
@@ -180,15 +186,18 @@ static int run_doctor(int argc, char **argv)
 	if (r != OPTIONS_GO)
 		return r;
 
-	bool works = o.json ? write_findings()
-			    : look_at_all(print_finding, (void *)terminal_style(STDOUT_FILENO));
+	const struct style *style = terminal_style(STDOUT_FILENO);
+	bool works = o.json ? write_findings(o.socket)
+			    : look_at_all(o.socket, print_finding, (void *)style);
 	return works ? 0 : EXIT_FAIL;
 }
 
 const struct command command_doctor = {
 	.name = "doctor",
 	.summary = "Tell what this machine allows, and what would give more",
-	.description = "Exits with 1 when nothing can be measured here.",
+	.description =
+		"Exits with 1 when nothing can be measured here. Where an observer runs, it is\n"
+		"asked which processes are in two tasks.",
 	.options = options,
 	.run = run_doctor,
 };

@@ -29,4 +29,11 @@ struct check {
 /** All but collectors and sources, which have a probe of their own. Ends with a NULL name. */
 extern const struct check checks[];
 
+/**
+ * Ask the observer which processes are in two of its tasks. Blocks until it has told of each task.
+ *
+ * @socket  NULL: the default one; that none answers there is no fault.
+ */
+void doctor_overlap(const char *socket, struct finding *finding);
+
 #endif

@@ -12,11 +12,11 @@ from conftest import python
 CHECKS = ["collector procfs", "source pid", "kernel", "privileges", "hidepid", "descriptors",
           "descriptor count", "I/O", "run queue", "PSS", "cgroups", "pressure",
           "delay accounting", "fanotify", "disk", "disk mount", "disk quota", "disk track",
-          "disk walk"]
+          "disk walk", "tasks that overlap"]
 
 
-def checks(tally, **options):
-    done = tally("doctor", "--json", **options)
+def checks(tally, *words, **options):
+    done = tally("doctor", "--json", *words, **options)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["kernel"] == os.uname().release
@@ -99,3 +99,17 @@ def test_wrong_usage_is_refused(tally):
     done = tally("doctor", "now")
     assert done.returncode == 2
     assert "takes no arguments" in done.stderr
+
+
+def test_a_process_in_two_tasks_is_told(tally, observe, child, tmp_path):
+    both, one = child("sleep", "60").pid, child("sleep", "60").pid
+    observer = observe(sources=[f"pid:shop/web={both}", f"pid:all={both}", f"pid:alone={one}"])
+    observer.ticks(2)
+    overlap = checks(tally, "--socket", observer.socket)["tasks that overlap"]
+    assert overlap["status"] == "limited"
+    assert overlap["detail"] == f"1 process is in two tasks, as {both} in all and shop"
+    assert "counts in each" in overlap["meaning"] and overlap["remedy"]
+    other = observe(sources=[f"pid:alone={one}", f"pid:alone/again={one}"])
+    other.ticks(2)
+    assert checks(tally, "--socket", other.socket)["tasks that overlap"]["status"] == "ok"
+    assert checks(tally, "--socket", tmp_path / "none")["tasks that overlap"]["status"] == "missing"
