@@ -33,9 +33,10 @@ test: deps-test $(BUILD)/build.ninja ## Build and run every test
 	@ninja -C $(BUILD) --quiet
 	@tests/run --build $(BUILD)
 
-test-thorough: deps-test $(BUILD)/build.ninja ## Kill, fill and damage the store hundreds of times
-	@ninja -C $(BUILD) --quiet tests/unit/test_store_faults
+test-thorough: deps-test $(BUILD)/build.ninja ## Kill and damage the store, and mutate sandboxes, hundreds of times
+	@ninja -C $(BUILD) --quiet tests/unit/test_store_faults tests/unit/test_disk_track
 	@TALLY_THOROUGH=1 $(BUILD)/tests/unit/test_store_faults
+	@TALLY_DISK_MUTATIONS=1000 $(BUILD)/tests/unit/test_disk_track
 
 bench: build deps-bench ## Compare the cost with its peers at 500 tasks of 10 processes
 	@bench/bench.py --build $(BUILD)

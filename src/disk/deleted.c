@@ -238,7 +238,8 @@ static bool ask_kernel(struct held_files *files)
 		return false;
 	}
 	files->asked_ns = now_ns;
-	qsort(files->items, files->count, sizeof(*files->items), by_pid);
+	if (files->count)
+		qsort(files->items, files->count, sizeof(*files->items), by_pid);
 	return true;
 }
 

@@ -47,9 +47,9 @@ def enter(cgroup, pid):
 
 
 def inside(cgroup, child, code, **options):
-    """A process that begins its work in a cgroup."""
-    return child(*python(f"import os\nopen('{cgroup}/cgroup.procs', 'w').write(str(os.getpid()))\n"
-                         + code), **options)
+    """A process that is in a cgroup before Python begins: its start counts there, too."""
+    return child("/bin/sh", "-c", f"echo $$ > '{cgroup}/cgroup.procs' && exec \"$@\"", "sh",
+                 *python("import os\n" + code), **options)
 
 
 def usage(cgroup):
