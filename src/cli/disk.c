@@ -15,7 +15,6 @@
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/observed.h"
-#include "cli/observe.h"
 #include "cli/shared.h"
 #include "cli/table.h"
 #include "disk/walk.h"
@@ -62,19 +61,14 @@ int disk_ask(const char *socket, const char *task, const char *what, json_t **re
 	struct tally_error *err)
 {
 	CLEANUP_FREE char *escaped = client_escape(task);
-	CLEANUP_FREE char *target = NULL;
-	char path[108];
+	CLEANUP_FREE char *target =
+		escaped ? observed_target("/api/v1/tasks/%s/%s", escaped, what) : NULL;
 	int r = -EREMOTE, status = NOT_READY;
 
-	if (!escaped || asprintf(&target, "/api/v1/tasks/%s/%s", escaped, what) < 0)
-		return tally_fail(err, -ENOMEM, "cannot ask the observer");
-	observe_default_socket(path, sizeof(path));
-	if (socket)
-		snprintf(path, sizeof(path), "%s", socket);
 	for (int waited = 0; r == -EREMOTE && status == NOT_READY; waited += ASKED_AGAIN_MS) {
 		if (waited)
 			sleep_ms(ASKED_AGAIN_MS);
-		r = client_get(path, target, ret, &status, err);
+		r = observed_get(socket, target, ret, &status, err);
 		if (waited >= PATIENCE_MS)
 			break;
 	}

@@ -175,6 +175,15 @@ void top_course_note_samples(struct top_course *course, const struct tally_sampl
 		top_course_note(course, earlier->wall_ns, later->wall_ns, cores);
 }
 
+bool top_course_note_next(void *context, const struct tally_sample *sample)
+{
+	struct top_noting *noting = context;
+
+	top_course_note_samples(noting->course, &noting->before, sample);
+	noting->before = *sample;
+	return true;
+}
+
 int64_t top_course_first_ns(const struct top_course *course)
 {
 	return (course->newest - TOP_BUCKETS + 1) * course->bucket_ns;

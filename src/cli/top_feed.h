@@ -82,6 +82,15 @@ void top_course_note(struct top_course *course, int64_t from_ns, int64_t to_ns, 
 void top_course_note_samples(struct top_course *course, const struct tally_sample *earlier,
 	const struct tally_sample *later);
 
+/** A history on its way into a course. */
+struct top_noting {
+	struct top_course *course;
+	struct tally_sample before; /**< Zeroed: there was none. */
+};
+
+/** Note the rate since the sample before. @context  A top_noting. @return true: go on */
+bool top_course_note_next(void *context, const struct tally_sample *sample);
+
 /** Wall clock at which its first bucket begins, and its last ends. */
 int64_t top_course_first_ns(const struct top_course *course);
 int64_t top_course_last_ns(const struct top_course *course);

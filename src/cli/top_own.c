@@ -143,29 +143,15 @@ static int read_own(struct top_feed *feed, int64_t at_ns, top_wants_fn *wants, v
 	return 0;
 }
 
-struct noting {
-	struct top_course *course;
-	struct tally_sample before;
-};
-
-static bool note(void *context, const struct tally_sample *sample)
-{
-	struct noting *noting = context;
-
-	top_course_note_samples(noting->course, &noting->before, sample);
-	noting->before = *sample;
-	return true;
-}
-
 static void course_own(
 	struct top_feed *feed, const char *task, const char *process, struct top_course *course)
 {
 	struct own_feed *o = (struct own_feed *)feed;
-	struct noting noting = {.course = course};
+	struct top_noting noting = {.course = course};
 
 	tally_monitor_range(o->monitor, task, process,
 		top_course_first_ns(course) - 2 * o->feed.interval_ns, top_course_last_ns(course),
-		note, &noting, NULL);
+		top_course_note_next, &noting, NULL);
 }
 
 static bool reach_own(struct top_feed *feed, int64_t *ret_first_ns, int64_t *ret_last_ns)

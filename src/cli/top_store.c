@@ -143,30 +143,16 @@ static int read_store(struct top_feed *feed, int64_t at_ns, top_wants_fn *wants,
 
 /* ---- the past of a row ---- */
 
-struct noting {
-	struct top_course *course;
-	struct tally_sample before;
-};
-
-static bool note(void *context, const struct tally_sample *sample)
-{
-	struct noting *noting = context;
-
-	top_course_note_samples(noting->course, &noting->before, sample);
-	noting->before = *sample;
-	return true;
-}
-
 static void course_store(
 	struct top_feed *feed, const char *task, const char *process, struct top_course *course)
 {
 	struct history *history = ((struct store_feed *)feed)->stored.history;
 	struct history_task *found = history ? history_find(history, task) : NULL;
-	struct noting noting = {.course = course};
+	struct top_noting noting = {.course = course};
 
 	if (found) /* From a while before, for the sample that the first rate needs. */
 		history_range(history, found, process, top_course_first_ns(course) - BEFORE_NS,
-			top_course_last_ns(course), note, &noting);
+			top_course_last_ns(course), top_course_note_next, &noting);
 }
 
 static bool reach_store(struct top_feed *feed, int64_t *ret_first_ns, int64_t *ret_last_ns)

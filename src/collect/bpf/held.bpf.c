@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include "pid.bpf.h"
 
 /* Of super_block.s_flags: the mount is the kernel's own. */
 #define SB_KERNMOUNT (1 << 22)
@@ -46,20 +47,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Depth of our pid namespace. */
 const volatile __u32 level = 0;
 
-/* Pid of a task in our pid namespace. */
-static s32 read_pid(struct task_struct *task)
-{
-	u64 pid = 0;
-	s32 nr = 0;
-
-	bpf_core_read(&pid, sizeof(pid), &task->thread_pid);
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-		(void *)(pid + bpf_core_field_offset(struct pid, numbers) +
-			 level * bpf_core_type_size(struct upid) +
-			 bpf_core_field_offset(struct upid, nr)));
-	return nr;
-}
-
 SEC("iter/task_file")
 int tally_held(struct bpf_iter__task_file *ctx)
 {
@@ -82,8 +69,8 @@ int tally_held(struct bpf_iter__task_file *ctx)
 	held.blocks = inode->i_blocks;
 	held.device = block->s_dev;
 	held.fd = ctx->fd;
-	held.thread = read_pid(task);
-	held.pid = task->group_leader ? read_pid(task->group_leader) : held.thread;
+	held.thread = read_pid(task, level);
+	held.pid = task->group_leader ? read_pid(task->group_leader, level) : held.thread;
 	bpf_seq_write(ctx->meta->seq, &held, sizeof(held));
 	return 0;
 }

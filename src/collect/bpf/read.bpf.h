@@ -6,9 +6,8 @@
 #include "kernel.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include "pid.bpf.h"
 #include "shared.h"
-
-#define inline_always static inline __attribute__((always_inline))
 
 /* Distance of each CPU's own data from the addresses that per-CPU pointers hold; see tally_cpus(). */
 __u64 cpu_distance[CPU_LIMIT];
@@ -195,20 +194,6 @@ inline_always u32 read_state(struct task_struct *task)
 	if (bpf_core_field_exists(task->__state))
 		return task->__state;
 	return (u32)((struct task_struct___before_5_14 *)task)->state;
-}
-
-/* Pid of a task in the pid namespace that lies `level` below the first. */
-inline_always s32 read_pid(struct task_struct *task, u32 level)
-{
-	u64 pid = 0;
-	s32 nr = 0;
-
-	bpf_core_read(&pid, sizeof(pid), &task->thread_pid);
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-		(void *)(pid + bpf_core_field_offset(struct pid, numbers) +
-			 level * bpf_core_type_size(struct upid) +
-			 bpf_core_field_offset(struct upid, nr)));
-	return nr;
 }
 
 #endif
