@@ -11,6 +11,12 @@ struct inside {
 	double start;
 };
 
+/* What is told through the pipe: init's own number here, and that of each of its children in there. */
+struct told_pid {
+	pid_t pid;
+	bool is_init;
+};
+
 /* Of that many processes beside init; each in a directory, or where we are. */
 static struct inside enter(size_t count, const char *folder, int first_pid)
 {
@@ -39,30 +45,32 @@ static struct inside enter(size_t count, const char *folder, int first_pid)
 					pause();
 					_exit(0);
 				}
-				if (write(pipe_fds[1], &inner, sizeof(inner)) < 0)
+				struct told_pid one = {.pid = inner};
+				if (write(pipe_fds[1], &one, sizeof(one)) < 0)
 					_exit(1);
 			}
 			pause();
 			_exit(0);
 		}
-		if (write(pipe_fds[1], &init, sizeof(init)) < 0)
+		struct told_pid one = {.pid = init, .is_init = true};
+		if (write(pipe_fds[1], &one, sizeof(one)) < 0)
 			_exit(1);
 		waitpid(init, NULL, 0);
 		_exit(0);
 	}
 	close(pipe_fds[1]);
-	/* init's own number and those of its children come in any order: init's is no small one. */
+	/* They come in any order; a sanitizer's threads take numbers in there, too. */
 	for (size_t i = 0, j = 0; i < count + 1; i++) {
-		pid_t pid;
+		struct told_pid one;
 
-		if (read(pipe_fds[0], &pid, sizeof(pid)) != sizeof(pid)) {
+		if (read(pipe_fds[0], &one, sizeof(one)) != sizeof(one)) {
 			inside.count = 0;
 			break;
 		}
-		if (pid >= first_pid && pid < first_pid + (pid_t)count)
-			inside.inner[j++] = pid;
+		if (one.is_init)
+			inside.init = one.pid;
 		else
-			inside.init = pid;
+			inside.inner[j++] = one.pid;
 	}
 	close(pipe_fds[0]);
 	return inside;
