@@ -29,9 +29,9 @@ async function ask(path, parameters, signal) {
 /* Tenths of a millisecond: what the observer's own times have, and no more than a double holds. */
 const instant = (seconds) => (seconds === null || seconds === undefined ? null : seconds.toFixed(4));
 
-/** All tasks, now or at an instant. */
-export function askTasks(at, signal) {
-	return ask("/api/v1/tasks", { at: instant(at) }, signal);
+/** All tasks, now or at an instant, with the metrics named; null: with all. */
+export function askTasks(at, metrics) {
+	return ask("/api/v1/tasks", { at: instant(at), metrics: metrics?.join(",") });
 }
 
 /** The observer itself. */

@@ -8,7 +8,7 @@ import { startKeys } from "./keys.js";
 import { emptyMessage } from "./messages.js";
 import { Overview, marksOf } from "./overview.js";
 import { change, onChange, state } from "./state.js";
-import { TaskList } from "./tasklist.js";
+import { METRICS, TaskList } from "./tasklist.js";
 import { TaskView } from "./taskview.js";
 import { onTheme, startTheme } from "./theme.js";
 import { TimeBar } from "./timebar.js";
@@ -69,6 +69,7 @@ function draw() {
 	const window = timeWindow(feed.reach);
 	list.element.hidden = state.task !== null;
 	view.element.hidden = state.task === null;
+	feed.want(state.task === null ? METRICS : null);
 	document.title = state.task === null ? "Tally" : `${state.task} – Tally`;
 	if (state.task === null) drawList(window);
 	else drawTask(window);
@@ -111,7 +112,6 @@ onChange((changed) => {
 });
 
 onTheme(() => {
-	list.retheme();
 	view.retheme();
 	drawBar();
 });

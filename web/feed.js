@@ -44,11 +44,18 @@ export function deriveRates(answer, earlier) {
 	}
 }
 
+/** Metrics that a table of tasks needs, by its keys. */
+export function metricsBehind(keys) {
+	const counters = (key) => (key === "io_rate" ? ["io_read_bytes", "io_write_bytes"] : [RATES[key] ?? key]);
+	return [...new Set([...keys.flatMap(counters), ...(keys.includes("cpu_rate") ? ["cpu_user_seconds"] : [])])];
+}
+
 /** Why a figure of a task or process is absent. */
 export function whyAbsent(figures, key) {
 	if (key === "io_rate") return whyAbsent(figures, "io_read_rate") ?? whyAbsent(figures, "io_write_rate");
 	const counter = RATES[key] ?? (key === "cpu_rate" ? "cpu_user_seconds" : key);
 	if (figures[key] !== null && figures[key] !== undefined) return null;
+	if (!(key in figures)) return "it is being asked for";
 	return figures.missing?.[counter] ?? "two samples make a rate, and there is one so far";
 }
 
@@ -63,7 +70,8 @@ export class Feed {
 	health = { kind: "loading", message: "" };
 
 	#at = null;
-	#newest = null; // The last live answer.
+	#metrics = null; // Wanted; null: all.
+	#newest = null; // The last live answer, and `metrics`: those it was asked for.
 	#advanced = performance.now(); // When a newer tick was last seen.
 	#statusAt = -Infinity;
 	#failures = 0;
@@ -113,6 +121,15 @@ export class Feed {
 		}
 	}
 
+	/** Ask for these metrics alone from now on, by one and the same array; null: all. */
+	want(metrics) {
+		if (metrics === this.#metrics) return;
+		this.#metrics = metrics;
+		if (metrics !== null) return; // What there is has more than that.
+		if (this.live) this.#hurry();
+		else this.#seek();
+	}
+
 	#put(answer) {
 		this.answer = answer;
 		this.#onAnswer();
@@ -160,9 +177,12 @@ export class Feed {
 			this.#statusAt = begun;
 		}
 		if (!this.live) return;
-		const answer = await askTasks(null);
-		if (answer.time === this.#newest?.time) return;
-		deriveRates(answer, this.#newest ?? (await this.#earlier(answer, null)));
+		const metrics = this.#metrics;
+		const answer = await askTasks(null, metrics);
+		const last = this.#newest;
+		if (answer.time === last?.time && (metrics === last.metrics || last.metrics === null)) return;
+		deriveRates(answer, last?.time < answer.time ? last : await this.#earlier(answer, null, metrics));
+		answer.metrics = metrics;
 		this.#newest = answer;
 		this.#reachTo(answer.time);
 		if (this.live) this.#put(answer);
@@ -185,30 +205,32 @@ export class Feed {
 	/* One question at a time, and then the newest wish: a dragged bar asks for more than can be had. */
 	async #seek() {
 		if (this.#seeking !== null) return;
-		while (this.#at !== null && this.#seeking !== this.#at) {
-			const at = (this.#seeking = this.#at);
+		const wish = () => `${this.#at} ${this.#metrics}`;
+		while (this.#at !== null && this.#seeking !== wish()) {
+			const [at, metrics] = [this.#at, this.#metrics];
+			this.#seeking = wish();
 			try {
-				const answer = await askTasks(at);
-				deriveRates(answer, await this.#earlier(answer, at));
+				const answer = await askTasks(at, metrics);
+				deriveRates(answer, await this.#earlier(answer, at, metrics));
 				if (this.#at !== null) this.#put(answer);
 			} catch (error) {
 				this.#failures++;
 				this.#failing = error.message;
 				this.#judge();
 				await new Promise((resolve) => setTimeout(resolve, LEAST_MS));
-				this.#seeking = NaN;
+				this.#seeking = "";
 			}
 		}
 		this.#seeking = null;
 	}
 
-	async #earlier(answer, at) {
+	async #earlier(answer, at, metrics) {
 		const time = at ?? answer.time;
 		let earlier = null;
 
 		if (answer.tasks.length === 0) return null;
 		for (const gap of GAPS) {
-			earlier = await askTasks(time - Math.max(gap, 2 * this.intervalSeconds));
+			earlier = await askTasks(time - Math.max(gap, 2 * this.intervalSeconds), metrics);
 			const times = new Map(earlier.tasks.map((task) => [task.task, task.time]));
 			if (answer.tasks.some((task) => times.has(task.task) && times.get(task.task) < task.time)) break;
 		}

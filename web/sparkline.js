@@ -2,13 +2,16 @@
 // The small curves of CPU in the table of tasks: fetched for the rows that are seen, a few at a time.
 
 import { askHistory } from "./api.js";
-import { canvasContext } from "./dom.js";
+import { setAttribute } from "./dom.js";
 import { stepFor } from "./series.js";
 
 const POINTS = 60;
 const AT_ONCE = 4;
 /* A task at rest is a flat line, not noise blown up. */
 const LEAST_CORES = 0.1;
+/* The plane of a curve; it is stretched to the place it has. */
+const SPARK_WIDTH = 120;
+const SPARK_HEIGHT = 24;
 
 export class Sparklines {
 	#known = new Map(); // Task -> {times, values, loaded}.
@@ -98,29 +101,48 @@ export class Sparklines {
 		}
 	}
 
-	/** Draw a task's curve on a canvas so large; `at` is the instant to mark, or null. */
-	draw(canvas, { width, height }, task, at, colours) {
-		if (!width || !this.#window) return;
+	/** Draw a task's curve in a Spark; `at` is the instant to mark, or null. */
+	draw(spark, task, at) {
+		if (!this.#window) return;
 		const points = this.get(task);
-		const context = canvasContext(canvas, width, height);
-		if (!points) return;
-		drawCurve(context, points, this.#window, { width, height, colours, least: LEAST_CORES });
-		if (at !== null) {
-			context.fillStyle = colours.mark;
-			context.fillRect(scaleX(at, this.#window, width) - 0.5, 0, 1, height);
-		}
+		const size = { width: SPARK_WIDTH, height: SPARK_HEIGHT, least: LEAST_CORES };
+		spark.put(points && curvePaths(points, this.#window, size), at === null ? null : scaleX(at, this.#window, SPARK_WIDTH));
 	}
+}
+
+/** A curve of a row, as shapes: a bitmap for each row would be a layer of its own to put together. */
+export class Spark {
+	constructor() {
+		[this.area, this.line, this.mark] = ["area", "line", "mark"].map((name) => shape("path", { class: name }));
+		this.element = shape("svg", {
+			class: "spark", viewBox: `0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true",
+		});
+		this.element.append(this.area, this.line, this.mark);
+	}
+
+	/** Show paths of curvePaths(), or null: none; and a mark at x, or null. */
+	put(paths, x) {
+		setAttribute(this.area, "d", paths?.area || null);
+		setAttribute(this.line, "d", paths?.line || null);
+		setAttribute(this.mark, "d", x === null ? null : `M${x.toFixed(1)} 0V${SPARK_HEIGHT}`);
+	}
+}
+
+function shape(name, attributes) {
+	const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+	for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+	return element;
 }
 
 export function scaleX(time, window, width) {
 	return ((time - window.from) / (window.to - window.from)) * width;
 }
 
-/** An area under a line; it breaks where there is nothing. */
-export function drawCurve(context, { times, values }, window, { width, height, colours, least }) {
+/** A line and the area under it as SVG paths, {line, area}; they break where there is nothing. */
+export function curvePaths({ times, values }, window, { width, height, least }) {
 	const top = values.reduce((most, value) => Math.max(most, value ?? 0), least) * 1.05;
-	const x = (i) => scaleX(times[i], window, width);
-	const y = (i) => height - 1 - (values[i] / top) * (height - 2);
+	const x = (i) => scaleX(times[i], window, width).toFixed(1);
+	const y = (i) => (height - 1 - (values[i] / top) * (height - 2)).toFixed(1);
 	const pieces = [];
 	let piece = null;
 
@@ -129,18 +151,19 @@ export function drawCurve(context, { times, values }, window, { width, height, c
 		else if (piece) piece.push(i);
 		else pieces.push((piece = [i]));
 	});
+	const lines = pieces.map((points) => `M${points.map((i) => `${x(i)} ${y(i)}`).join("L")}`);
+	const areas = pieces.map((points, n) => `${lines[n]}L${x(points.at(-1))} ${height}L${x(points[0])} ${height}Z`);
+	return { line: lines.join(""), area: areas.join("") };
+}
+
+/** Draw a curve on a canvas so large. */
+export function drawCurve(context, points, window, { width, height, colours, least }) {
+	const { line, area } = curvePaths(points, window, { width, height, least });
+
 	context.lineWidth = 1.25;
 	context.lineJoin = "round";
-	for (const points of pieces) {
-		const line = new Path2D();
-		points.forEach((i, n) => (n ? line.lineTo(x(i), y(i)) : line.moveTo(x(i), y(i))));
-		const area = new Path2D(line);
-		area.lineTo(x(points.at(-1)), height);
-		area.lineTo(x(points[0]), height);
-		area.closePath();
-		context.fillStyle = colours.fill;
-		context.fill(area);
-		context.strokeStyle = colours.line;
-		context.stroke(line);
-	}
+	context.fillStyle = colours.fill;
+	context.fill(new Path2D(area));
+	context.strokeStyle = colours.line;
+	context.stroke(new Path2D(line));
 }

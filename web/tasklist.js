@@ -2,13 +2,18 @@
 // The table of tasks. However many there are, only the rows that are seen are in the document.
 
 import { COLUMNS, filterTasks, oomText, sortTasks } from "./columns.js";
-import { el, setAttribute, setText, themeColours } from "./dom.js";
-import { whyAbsent } from "./feed.js";
-import { Sparklines } from "./sparkline.js";
+import { el, setAttribute, setText } from "./dom.js";
+import { metricsBehind, whyAbsent } from "./feed.js";
+import { Spark, Sparklines } from "./sparkline.js";
 import { address, change, state } from "./state.js";
 import { putFigure } from "./tooltip.js";
 
+/** What the table needs of each task. */
+export const METRICS = metricsBehind([...COLUMNS.map(({ key }) => key).filter(Boolean), "oom_kills"]);
+
 const OVERSCAN = 6;
+/* So long without scrolling is a rest. */
+const REST_MS = 120;
 const narrow = matchMedia("(max-width: 720px)");
 const rowHeight = () => (narrow.matches ? 62 : 38);
 
@@ -16,9 +21,9 @@ class Row {
 	constructor(onOpen) {
 		this.link = el("a");
 		this.note = el("span.note");
-		this.canvas = el("canvas", { "aria-hidden": "true" });
+		this.spark = new Spark();
 		this.cells = COLUMNS.slice(1).map(({ id, key }) =>
-			el(`div.cell.c-${id}${key ? ".number" : ""}`, { role: "cell" }, id === "spark" ? this.canvas : null),
+			el(`div.cell.c-${id}${key ? ".number" : ""}`, { role: "cell" }, id === "spark" ? this.spark.element : null),
 		);
 		this.element = el(
 			"div.row",
@@ -48,6 +53,12 @@ class Row {
 		COLUMNS.slice(1).forEach((column, i) => this.#fillCell(this.cells[i], column, task, most));
 	}
 
+	/** Put it so many pixels below the top. */
+	moveTo(top) {
+		if (this.top !== top) this.element.style.transform = `translateY(${top}px)`;
+		this.top = top;
+	}
+
 	#fillCell(cell, { id, key, format, bar }, task, most) {
 		if (!key) return;
 		putFigure(cell, format(task[key]), whyAbsent(task, key));
@@ -65,8 +76,9 @@ export class TaskList {
 	#spare = [];
 	#most = {};
 	#at = null;
-	#colours = {};
-	#size = null; // Of every curve: to ask each would lay the page out anew for each.
+	#frame = 0;
+	#scrolled = -Infinity; // When it was last scrolled.
+	#rest = 0;
 
 	constructor(parent) {
 		this.sparks = new Sparklines((task) => this.#drawSpark(task));
@@ -89,11 +101,18 @@ export class TaskList {
 			this.empty,
 		);
 		parent.append(this.element);
-		const later = () => requestAnimationFrame(() => this.render());
-		addEventListener("scroll", later, { passive: true });
+		const later = () => {
+			this.#frame ||= requestAnimationFrame(() => {
+				this.#frame = 0;
+				this.render();
+			});
+		};
+		addEventListener("scroll", () => {
+			this.#scrolled = performance.now();
+			later();
+		}, { passive: true });
 		addEventListener("resize", later);
 		this.body.addEventListener("keydown", (event) => this.#moveFocus(event));
-		this.retheme();
 	}
 
 	#makeHead() {
@@ -110,13 +129,6 @@ export class TaskList {
 		const down = `-${id}`;
 		if (state.sort === id || state.sort === down) change({ sort: state.sort === id ? down : id });
 		else change({ sort: id === "task" ? id : down });
-	}
-
-	/** Colours have changed. */
-	retheme() {
-		const colours = themeColours("accent", "accent-soft", "text");
-		this.#colours = { line: colours.accent, fill: colours["accent-soft"], mark: colours.text };
-		this.#redrawSparks();
 	}
 
 	/** Focus the field that filters. */
@@ -193,9 +205,7 @@ export class TaskList {
 			this.empty.said = content.key;
 			this.empty.replaceChildren(...content.make());
 		}
-		if (!appears) return;
-		this.render(); // What was hidden had no size, and nothing could be drawn in it.
-		this.#redrawSparks();
+		if (appears) this.render();
 	}
 
 	/* ---- rows ---- */
@@ -242,50 +252,51 @@ export class TaskList {
 				this.#spare.push(row);
 			}
 		this.sparks.forgetWishes();
-		const undrawn = [];
 		for (const [task, index] of needed) {
 			const known = this.#rows.get(task);
 			const row = known ?? this.#spare.pop() ?? new Row((id) => change({ task: id }, { push: true }));
 			if (!known) this.#rows.set(task, row);
 			row.fill(this.#shown[index], index, this.#most);
-			row.element.style.transform = `translateY(${index * height}px)`;
-			if (!known) this.#place(row);
-			if (!known || !this.sparks.get(task)) undrawn.push(task);
+			row.moveTo(index * height);
+			if (!known || !this.sparks.get(task)) this.#drawSpark(task);
 		}
 		for (const row of this.#spare) row.element.remove();
 		this.#order(needed);
-		this.#size = null;
-		for (const task of undrawn) this.#drawSpark(task);
-		this.sparks.fetch();
+		this.#fetchSoon();
 	}
 
-	#place(row) {
-		if (row.element.parentNode !== this.body) this.body.append(row.element);
-	}
-
-	/* As they are read from top to bottom; what has the focus is not moved, it would lose it. */
+	/*
+	 * As they are read from top to bottom. From the last one on: those that were scrolled away and come
+	 * again at the other end are moved, and no other. What has the focus is not moved, it would lose it.
+	 */
 	#order(needed) {
 		const wanted = [...needed].sort(([, a], [, b]) => a - b).map(([task]) => this.#rows.get(task).element);
-		const now = [...this.body.children];
-		if (wanted.every((element, i) => now[i] === element)) return;
-		const anchor = wanted.find((element) => element.contains(document.activeElement)) ?? null;
-		const at = wanted.indexOf(anchor);
-		wanted.forEach((element, i) => {
-			if (element !== anchor) this.body.insertBefore(element, i < at ? anchor : null);
-		});
+		const at = wanted.findIndex((element) => element.contains(document.activeElement));
+		const put = (element, next) => {
+			if (element.parentNode !== this.body || element.nextSibling !== next) this.body.insertBefore(element, next);
+		};
+
+		for (let i = wanted.length - 1; i > at; i--) put(wanted[i], wanted[i + 1] ?? null);
+		for (let i = at - 1; i >= 0; i--) put(wanted[i], wanted[i + 1]);
 	}
 
 	#drawSpark(task) {
 		const row = this.#rows.get(task);
-		if (!row) return;
-		if (!this.#size?.width) this.#size = { width: row.canvas.clientWidth, height: row.canvas.clientHeight };
-		this.sparks.draw(row.canvas, this.#size, task, this.#at, this.#colours);
+		if (row) this.sparks.draw(row.spark, task, this.#at);
 	}
 
 	#redrawSparks() {
-		this.#size = null;
 		for (const task of this.#rows.keys()) this.#drawSpark(task);
-		this.sparks.fetch();
+		this.#fetchSoon();
+	}
+
+	/* Not while rows rush by: whoever scrolls on will not look at their curves. */
+	#fetchSoon() {
+		const rushes = performance.now() - this.#scrolled < REST_MS;
+
+		clearTimeout(this.#rest);
+		if (rushes) this.#rest = setTimeout(() => this.#fetchSoon(), REST_MS);
+		else this.sparks.fetch();
 	}
 
 	#moveFocus(event) {

@@ -317,6 +317,8 @@ void answers_expire(struct server *server, int64_t now_ns)
 	for (int i = 0; i < SEES_COUNT; i++) {
 		if (now_ns - answers->tasks[i].made_ns >= CACHE_NS)
 			cached_drop(&answers->tasks[i]);
+		if (now_ns - answers->some[i].made_ns >= CACHE_NS)
+			cached_drop(&answers->some[i]);
 		for (int j = 0; j < METRICS_FORMATS; j++)
 			if (now_ns - answers->metrics[i][j].made_ns >= CACHE_NS)
 				cached_drop(&answers->metrics[i][j]);

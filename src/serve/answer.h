@@ -29,6 +29,8 @@ enum { SEES_SOME, SEES_ALL, SEES_COUNT };
 
 struct answers {
 	struct cached tasks[SEES_COUNT];
+	struct cached some[SEES_COUNT]; /* Tasks with the metrics that were named last. */
+	uint64_t some_metrics[SEES_COUNT];
 	struct cached metrics[SEES_COUNT][METRICS_FORMATS];
 	struct exposure exposure;
 	/* What the last ones took, as a hint for the next. */

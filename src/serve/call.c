@@ -93,16 +93,29 @@ static int write_tasks(struct call *call, const char *task, const struct query *
 	}
 	if (call->sees != SEES_ALL)
 		snapshot_mask(&snapshot);
-	if (!task)
+	if (!task && !query->metrics)
 		buffer_expect(&call->body, call->server->answers.tasks_length);
 	tasks_write(&call->body, &snapshot, query->has_at ? query->at_ns : status.last_tick_wall_ns,
-		pids);
+		&(struct tasks_wanted){query->metrics, pids});
 	return MHD_HTTP_OK;
+}
+
+/* Where the answer to a question about the present is kept. */
+static struct cached *kept_tasks(struct call *call, uint64_t metrics)
+{
+	struct answers *answers = &call->server->answers;
+
+	if (!metrics)
+		return &answers->tasks[call->sees];
+	if (answers->some_metrics[call->sees] != metrics)
+		cached_drop(&answers->some[call->sees]);
+	answers->some_metrics[call->sees] = metrics;
+	return &answers->some[call->sees];
 }
 
 int call_tasks(struct call *call, struct tally_error *err)
 {
-	struct cached *cached = &call->server->answers.tasks[call->sees];
+	struct cached *cached;
 	struct tally_status status;
 	struct query query;
 	int refused = query_parse(call->request, call->now_ns, &query, err);
@@ -113,7 +126,7 @@ int call_tasks(struct call *call, struct tally_error *err)
 		return write_tasks(call, NULL, &query, NULL, err);
 
 	call->headers.cache = "private, no-cache";
-	call->cached = cached;
+	call->cached = cached = kept_tasks(call, query.metrics);
 	read_status(call, &status);
 	if (cached_holds(cached, status.ticks, clock_boot_ns()))
 		return MHD_HTTP_OK;

@@ -32,8 +32,9 @@ struct route_row {
 /* clang-format off */
 static const struct route_row routes[ROUTE_COUNT] = {
 	[ROUTE_ASSET] = {"page", {NULL}, 0, false},
-	[ROUTE_TASKS] = {"tasks", {"api", "v1", "tasks"}, PARAM(AT), true},
-	[ROUTE_TASK] = {"task", {"api", "v1", "tasks", "*"}, PARAM(AT) | PARAM(PIDS), true},
+	[ROUTE_TASKS] = {"tasks", {"api", "v1", "tasks"}, PARAM(AT) | PARAM(METRICS), true},
+	[ROUTE_TASK] = {"task", {"api", "v1", "tasks", "*"},
+		PARAM(AT) | PARAM(PIDS) | PARAM(METRICS), true},
 	[ROUTE_HISTORY] = {"history", {"api", "v1", "tasks", "*", "history"},
 		PARAM(SINCE) | PARAM(UNTIL) | PARAM(STEP) | PARAM(PROCESS) | PARAM(METRICS) | PARAM(RATE),
 		true},

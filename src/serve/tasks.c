@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/tasks.h"
 
+#include "serve/query.h"
+
 /*
- * "state" of a task is what its source says of its life; the scheduling state of one pid would say
- * little of a task, and there is one key for both. A process has both: "life" and "state".
+ * Keys of a task, of those wanted (0: all). "state" of a task is what its source says of its life;
+ * the scheduling state of one pid would say little of a task, and there is one key for both. A
+ * process has both: "life" and "state".
  */
-static bool task_key(int metric)
+static uint64_t task_keys(uint64_t wanted)
 {
-	return metric != TALLY_STATE;
+	return (wanted ? wanted : UINT64_MAX) & ~TALLY_BIT(TALLY_STATE);
 }
 
-static bool process_key(int metric)
+static uint64_t process_keys(uint64_t wanted)
 {
-	return tally_metrics[metric].aggregate != TALLY_AGGREGATE_TASK;
-}
+	uint64_t keys = wanted ? wanted : UINT64_MAX;
 
-typedef bool key_fn(int metric);
+	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
+		if (tally_metrics[i].aggregate == TALLY_AGGREGATE_TASK)
+			keys &= ~TALLY_BIT(i);
+	return keys;
+}
 
 void metric_write(struct buffer *out, const struct tally_sample *sample, enum tally_metric metric)
 {
@@ -58,15 +64,19 @@ static void put_time(struct buffer *out, const char *key, int64_t wall_ns)
 		buffer_puts(out, "null");
 }
 
-static void put_derived(struct buffer *out, const struct tally_reading *reading)
+static void put_cpu_rate(struct buffer *out, const struct tally_reading *reading)
 {
-	int64_t cpu_ns;
-
 	put_key(out, "cpu_rate");
 	if (reading->has_cpu_rate)
 		buffer_put_real(out, reading->cpu_rate);
 	else
 		buffer_puts(out, "null");
+}
+
+static void put_cpu_seconds(struct buffer *out, const struct tally_reading *reading)
+{
+	int64_t cpu_ns;
+
 	put_key(out, "cpu_seconds");
 	if (tally_sample_cpu_ns(&reading->sample, &cpu_ns) == 0)
 		buffer_put_seconds(out, cpu_ns);
@@ -74,24 +84,27 @@ static void put_derived(struct buffer *out, const struct tally_reading *reading)
 		buffer_puts(out, "null");
 }
 
-static void put_figures(struct buffer *out, const struct tally_reading *reading, key_fn *shown)
+static void put_figures(struct buffer *out, const struct tally_reading *reading, uint64_t keys)
 {
-	put_derived(out, reading);
+	if (keys & QUERY_CPU_RATE)
+		put_cpu_rate(out, reading);
+	if (keys & QUERY_CPU_SECONDS)
+		put_cpu_seconds(out, reading);
 	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
-		if (shown(i)) {
+		if (keys & TALLY_BIT(i)) {
 			put_key(out, tally_metrics[i].key);
 			metric_write(out, &reading->sample, i);
 		}
 }
 
-static void put_missing(struct buffer *out, const struct tally_sample *sample, key_fn *shown)
+static void put_missing(struct buffer *out, const struct tally_sample *sample, uint64_t keys)
 {
 	bool first = true;
 
 	put_key(out, "missing");
 	buffer_putc(out, '{');
 	for (int i = 0; i < TALLY_METRIC_COUNT; i++) {
-		if (!shown(i) || tally_sample_has(sample, i))
+		if (!(keys & TALLY_BIT(i)) || tally_sample_has(sample, i))
 			continue;
 		if (!first)
 			buffer_putc(out, ',');
@@ -103,7 +116,8 @@ static void put_missing(struct buffer *out, const struct tally_sample *sample, k
 	buffer_putc(out, '}');
 }
 
-static void put_process(struct buffer *out, const struct snapshot_process *process)
+static void put_process(
+	struct buffer *out, const struct snapshot_process *process, uint64_t keys)
 {
 	const struct tally_process_info *info = &process->info;
 
@@ -127,20 +141,20 @@ static void put_process(struct buffer *out, const struct snapshot_process *proce
 		buffer_puts(out, "null");
 	else
 		buffer_put_i64(out, info->runs);
-	put_figures(out, &process->reading, process_key);
-	put_missing(out, &process->reading.sample, process_key);
+	put_figures(out, &process->reading, keys);
+	put_missing(out, &process->reading.sample, keys);
 	buffer_putc(out, '}');
 }
 
-static void put_processes(
-	struct buffer *out, const struct snapshot *snapshot, const struct snapshot_task *task)
+static void put_processes(struct buffer *out, const struct snapshot *snapshot,
+	const struct snapshot_task *task, uint64_t keys)
 {
 	put_key(out, "processes");
 	buffer_putc(out, '[');
 	for (size_t i = 0; i < task->count; i++) {
 		if (i > 0)
 			buffer_putc(out, ',');
-		put_process(out, &snapshot->processes[task->first + i]);
+		put_process(out, &snapshot->processes[task->first + i], keys);
 	}
 	buffer_putc(out, ']');
 }
@@ -155,7 +169,7 @@ static void put_pids(struct buffer *out, const struct pid_list *pids)
 }
 
 static void put_task(struct buffer *out, const struct snapshot *snapshot,
-	const struct snapshot_task *task, const struct pid_list *pids)
+	const struct snapshot_task *task, const struct tasks_wanted *wanted)
 {
 	const struct tally_task_info *info = &task->info;
 
@@ -170,16 +184,16 @@ static void put_task(struct buffer *out, const struct snapshot *snapshot,
 	put_time(out, "time", task->reading.sample.wall_ns);
 	put_key(out, "stale");
 	buffer_puts(out, task->reading.stale ? "true" : "false");
-	put_figures(out, &task->reading, task_key);
-	put_processes(out, snapshot, task);
-	put_missing(out, &task->reading.sample, task_key);
-	if (pids)
-		put_pids(out, pids);
+	put_figures(out, &task->reading, task_keys(wanted->metrics));
+	put_processes(out, snapshot, task, process_keys(wanted->metrics));
+	put_missing(out, &task->reading.sample, task_keys(wanted->metrics));
+	if (wanted->pids)
+		put_pids(out, wanted->pids);
 	buffer_putc(out, '}');
 }
 
 void tasks_write(struct buffer *out, const struct snapshot *snapshot, int64_t wall_ns,
-	const struct pid_list *pids)
+	const struct tasks_wanted *wanted)
 {
 	buffer_puts(out, "{\"time\":");
 	buffer_put_seconds(out, wall_ns);
@@ -188,7 +202,7 @@ void tasks_write(struct buffer *out, const struct snapshot *snapshot, int64_t wa
 	for (size_t i = 0; i < snapshot->task_count; i++) {
 		if (i > 0)
 			buffer_putc(out, ',');
-		put_task(out, snapshot, &snapshot->tasks[i], pids);
+		put_task(out, snapshot, &snapshot->tasks[i], wanted);
 	}
 	buffer_puts(out, "]}\n");
 }

@@ -20,14 +20,19 @@ struct pid_list {
 /** Take a pid into a list: a tally_pid_fn, `context` is the list. */
 void pid_list_add(void *context, const struct tally_pid_info *info);
 
+/** What of the tasks is shown. A zeroed one wants all figures, and no pids. */
+struct tasks_wanted {
+	uint64_t metrics;	     /**< As in struct query; 0: all. */
+	const struct pid_list *pids; /**< Of the only task, or NULL. */
+};
+
 /**
  * Write a snapshot.
  *
  * @wall_ns  What it is of: the instant asked for, or the newest tick.
- * @pids     Of the only task, or NULL: no pids are shown.
  */
 void tasks_write(struct buffer *out, const struct snapshot *snapshot, int64_t wall_ns,
-	const struct pid_list *pids);
+	const struct tasks_wanted *wanted);
 
 /** Write a metric's value as JSON: as sample_json_value() has it, "null" when it is absent. */
 void metric_write(struct buffer *out, const struct tally_sample *sample, enum tally_metric metric);

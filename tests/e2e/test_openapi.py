@@ -51,6 +51,8 @@ def check(description, path, answer):
     ("/api/v1/tasks", "/api/v1/tasks?at=-1s"),
     ("/api/v1/tasks", "/api/v1/tasks?at=1970-01-02T00:00:00Z"),
     ("/api/v1/tasks", "/api/v1/tasks?at=nonsense"),
+    ("/api/v1/tasks", "/api/v1/tasks?metrics=rss_bytes,cpu_rate"),
+    ("/api/v1/tasks", "/api/v1/tasks?metrics=nonsense"),
     ("/api/v1/tasks/{task}", "/api/v1/tasks/shop"),
     ("/api/v1/tasks/{task}", "/api/v1/tasks/shop?at=-1s&pids=1"),
     ("/api/v1/tasks/{task}", "/api/v1/tasks/nonsense"),

@@ -42,7 +42,7 @@ static void check_json(const struct snapshot *snapshot)
 {
 	CLEANUP_BUFFER struct buffer out = {0};
 
-	tasks_write(&out, snapshot, 1, NULL);
+	tasks_write(&out, snapshot, 1, &(struct tasks_wanted){0});
 	json_t *all = json_loadb(out.at, out.used, JSON_REJECT_DUPLICATES, NULL);
 	require(all && json_array_size(json_object_get(all, "tasks")) == snapshot->task_count);
 	json_decref(all);

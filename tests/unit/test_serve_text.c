@@ -147,7 +147,7 @@ static json_t *written(const struct snapshot *snapshot)
 	CLEANUP_BUFFER struct buffer b = {0};
 	json_error_t error;
 
-	tasks_write(&b, snapshot, 1700000001 * NS_PER_S, NULL);
+	tasks_write(&b, snapshot, 1700000001 * NS_PER_S, &(struct tasks_wanted){0});
 	json_t *all = json_loadb(b.at, b.used, JSON_REJECT_DUPLICATES, &error);
 	if (!all)
 		fail_msg("%s at %d", error.text, error.position);
