@@ -91,6 +91,23 @@ def test_history_is_columns_of_equal_length(shop):
     assert set(narrow["series"]["pids"]) == {1}
 
 
+def test_tasks_with_the_metrics_that_are_named(shop):
+    shop.ticks(3)
+    whole = shop.tasks()["shop"]
+    [task] = shop.ask("/api/v1/tasks?metrics=rss_bytes,cpu_rate,pss_bytes,disk_bytes").json["tasks"]
+    assert {"rss_bytes", "cpu_rate", "pss_bytes", "disk_bytes"} <= set(task) < set(whole)
+    assert not {"cpu_seconds", "fds", "nice", "oom_kills"} & set(task)
+    assert set(task["missing"]) == {"pss_bytes", "disk_bytes"}
+    web = task["processes"][0]
+    assert {"rss_bytes", "cpu_rate", "pss_bytes", "pid", "runs"} <= set(web) and "disk_bytes" not in web
+    # Each set has an answer of its own, whoever asks in between.
+    [other] = shop.ask("/api/v1/tasks?metrics=fds").json["tasks"]
+    assert other["fds"] > 0 and "rss_bytes" not in other and set(other["missing"]) == set()
+    assert "fds" in shop.tasks()["shop"] and "rss_bytes" in shop.tasks()["shop"]
+    [one] = shop.ask("/api/v1/tasks/shop?metrics=fds&at=-0.2s").json["tasks"]
+    assert one["fds"] > 0 and "rss_bytes" not in one
+
+
 def test_history_keeps_to_range_and_step(shop):
     shop.ticks(12)
     times = shop.ask("/api/v1/tasks/shop/history?step=0").json["times"]
