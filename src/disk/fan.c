@@ -45,7 +45,7 @@ int fan_open(struct fan *fan, uint64_t seed, unsigned long type, struct tally_er
 
 	if (fd == -EMFILE)
 		return tally_refuse(
-			err, fd, "no more trees can be tracked: raise fs.fanotify.max_user_groups");
+			err, -EUSERS, "no more trees can be tracked: raise fs.fanotify.max_user_groups");
 	if (fd < 0)
 		return tally_fail(
 			err, fd, "fanotify is not to be had (Linux 5.13 lets everyone use it)");

@@ -48,7 +48,7 @@ typedef void fan_event_fn(void *context, const struct fan_event *event);
  *
  * @type    As in struct fan.
  * @return  0; -ENOSYS, -EINVAL (no such fanotify, before 5.9), -EPERM (before 5.13, or forbidden),
- *          -EMFILE (fs.fanotify.max_user_groups).
+ *          -EUSERS (fs.fanotify.max_user_groups).
  */
 int fan_open(struct fan *fan, uint64_t seed, unsigned long type, struct tally_error *err);
 

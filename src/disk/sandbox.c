@@ -7,6 +7,9 @@
 #include <string.h>
 #include "base/fail.h"
 
+/* After so many looks a method that had no room is tried again. */
+#define LATER_LOOKS 16
+
 struct sandbox *sandbox_new(unsigned methods, const struct disk_site *site)
 {
 	struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
@@ -111,14 +114,29 @@ static int choose_method(struct sandbox *sandbox, struct tally_error *err)
 		err, -EOPNOTSUPP, "no method that may be used serves sandbox %s", sandbox->path);
 }
 
-static int give_up_method(struct sandbox *sandbox, const struct tally_error *err)
+/* For now, when what it lacks is what others have. */
+static int give_up_method(struct sandbox *sandbox, int code, const struct tally_error *err)
 {
 	for (size_t i = 0; disk_methods[i]; i++)
-		if (disk_methods[i] == sandbox->job->ops)
+		if (disk_methods[i] == sandbox->job->ops) {
 			sandbox->methods &= ~(1u << i);
+			sandbox->later |= code == -EUSERS ? 1u << i : 0;
+		}
+	sandbox->waited = 0;
 	sandbox_shut(sandbox);
 	explain(sandbox, err);
 	return 1;
+}
+
+/* Between two looks: nothing is lost but what the method in use remembers. */
+static void try_again(struct sandbox *sandbox)
+{
+	if (!sandbox->later || ++sandbox->waited < LATER_LOOKS)
+		return;
+	sandbox->methods |= sandbox->later;
+	sandbox->later = 0;
+	sandbox->job->ops->close(sandbox->job);
+	sandbox->job = NULL;
 }
 
 static void take_figure(struct sandbox *sandbox, const struct disk_figure *figure)
@@ -167,10 +185,11 @@ static int step(struct sandbox *sandbox, struct disk_tools *tools, struct tally_
 		r = choose_method(sandbox, err) ?: 1;
 	else
 		r = sandbox->job->ops->step(sandbox->job, tools, &figure, err);
-	if (r == -EOPNOTSUPP && sandbox->job)
-		return give_up_method(sandbox, err);
+	if ((r == -EOPNOTSUPP || r == -EUSERS) && sandbox->job)
+		return give_up_method(sandbox, r, err);
 	if (r == 0) {
 		take_figure(sandbox, &figure);
+		try_again(sandbox);
 		r = count_deleted(sandbox, tools);
 	}
 	return r;

@@ -99,8 +99,9 @@ static int build(struct track *track, struct tally_error *err)
 		return r;
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		seed = (uint64_t)clock_boot_ns();
-	if (fan_open(&track->fan, seed, type, err) < 0)
-		return -EOPNOTSUPP;
+	r = fan_open(&track->fan, seed, type, err);
+	if (r < 0)
+		return r == -EUSERS ? r : -EOPNOTSUPP;
 	track->built = true;
 	track->tend_ns = NS_PER_S;
 	track->all_seeing = geteuid() == 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The worker: figures arrive, stay fresh, and nobody waits for a file system. */
 #include "check.h"
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/fanotify.h>
@@ -415,6 +416,67 @@ static void ordinary_user_without_fanotify_is_right_too(void **state)
 	assert_int_equal(status, 0);
 }
 
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* In a user namespace with a limit of its own, of one group. */
+static void get_a_group_when_another_is_gone(const char *path)
+{
+	struct disk_options options = {
+		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = "track,walk"};
+	struct disk_reading reading;
+	uint32_t first, second;
+	char other[300];
+	struct disk *disk;
+
+	snprintf(other, sizeof(other), "%s/b", path);
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	assert_int_equal(disk_watch(disk, path, &first, NULL), 0);
+	wait_for_looks(disk, first, 1, &reading);
+	if (strcmp(reading.method, "track") != 0)
+		_exit(77);
+	assert_int_equal(disk_watch(disk, other, &second, NULL), 0);
+	wait_for_looks(disk, second, 1, &reading);
+	assert_string_equal(reading.method, "walk");
+	assert_non_null(strstr(reading.why, "max_user_groups"));
+	disk_unwatch(disk, first);
+	for (int i = 0; i < 3000 && strcmp(reading.method, "track") != 0; i++) {
+		usleep(10000);
+		disk_read(disk, second, &reading);
+	}
+	assert_string_equal(reading.method, "track");
+	assert_int_equal(reading.bytes, tree_du(other));
+	disk_close(disk);
+}
+
+static void what_had_no_group_is_tracked_when_there_is_one(void **state)
+{
+	char *path = tree_new(tree_quick());
+	int status;
+
+	tree_run(path, "mkdir b; echo >b/x");
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
+			!write_file("/proc/sys/user/max_fanotify_groups", "1"))
+			_exit(77);
+		get_a_group_when_another_is_gone(path);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	tree_free(path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip_because("no user namespace with a limit of fanotify of its own");
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +493,7 @@ int main(void)
 		cmocka_unit_test(tree_that_grows_faster_than_it_is_walked_has_a_figure),
 		cmocka_unit_test(bind_mount_loop_ends_for_the_tracker),
 		cmocka_unit_test(ordinary_user_without_fanotify_is_right_too),
+		cmocka_unit_test(what_had_no_group_is_tracked_when_there_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
