@@ -69,6 +69,14 @@ static int look_at(
 	return r;
 }
 
+/* Its names are not looked at: it is read whole, or it is gone. */
+static int skip_group(struct track *track, uint32_t node, uint32_t count)
+{
+	for (uint32_t i = track->at; i < track->at + count; i++)
+		track_search_for(track, track->work.items[i].ino);
+	return track->tree.nodes[node].flags & NODE_FREE ? 0 : track_queue(track, node);
+}
+
 static int look_at_group(
 	struct track *track, struct disk_tools *tools, uint32_t node, uint32_t count)
 {
@@ -80,16 +88,8 @@ static int look_at_group(
 		return dir;
 	/* Why it cannot be opened is found out when it is to be read. */
 	if (dir < 0)
-		return track_queue(track, node);
+		return skip_group(track, node, count);
 	return look_at(track, tools, node, dir, count);
-}
-
-/* Its names are not looked at: it is read whole. */
-static int skip_group(struct track *track, uint32_t node, uint32_t count)
-{
-	for (uint32_t i = track->at; i < track->at + count; i++)
-		track_search_for(track, track->work.items[i].ino);
-	return track_queue(track, node);
 }
 
 static bool begin_late(struct track *track)
@@ -117,7 +117,7 @@ int track_names_step(struct track *track, struct disk_tools *tools)
 	uint32_t flags = track->tree.nodes[node].flags;
 	int r = 0;
 	if (flags & (NODE_FREE | NODE_QUEUED) || is_most_of_it(track, node, count)) {
-		r = flags & NODE_FREE ? 0 : skip_group(track, node, count);
+		r = skip_group(track, node, count);
 	} else {
 		count = count < SCAN_BATCH ? count : SCAN_BATCH;
 		r = look_at_group(track, tools, node, count);
