@@ -36,7 +36,7 @@ test: deps-test $(BUILD)/build.ninja ## Build and run every test
 test-thorough: deps-test $(BUILD)/build.ninja ## Kill and damage the store, and mutate sandboxes, hundreds of times
 	@ninja -C $(BUILD) --quiet tests/unit/test_store_faults tests/unit/test_disk_track
 	@TALLY_THOROUGH=1 $(BUILD)/tests/unit/test_store_faults
-	@TALLY_DISK_MUTATIONS=1000 $(BUILD)/tests/unit/test_disk_track
+	@TALLY_DISK_MUTATIONS=10000 $(BUILD)/tests/unit/test_disk_track
 
 bench: build deps-bench ## Compare the cost with its peers at 500 tasks of 10 processes
 	@bench/bench.py --build $(BUILD)
