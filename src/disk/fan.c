@@ -44,8 +44,8 @@ int fan_open(struct fan *fan, uint64_t seed, unsigned long type, struct tally_er
 	int fd = init();
 
 	if (fd == -EMFILE)
-		return tally_refuse(
-			err, -EUSERS, "no more trees can be tracked: raise fs.fanotify.max_user_groups");
+		return tally_refuse(err, -EUSERS,
+			"no more trees can be tracked: raise fs.fanotify.max_user_groups");
 	if (fd < 0)
 		return tally_fail(
 			err, fd, "fanotify is not to be had (Linux 5.13 lets everyone use it)");

@@ -116,8 +116,7 @@ static void put_missing(struct buffer *out, const struct tally_sample *sample, u
 	buffer_putc(out, '}');
 }
 
-static void put_process(
-	struct buffer *out, const struct snapshot_process *process, uint64_t keys)
+static void put_process(struct buffer *out, const struct snapshot_process *process, uint64_t keys)
 {
 	const struct tally_process_info *info = &process->info;
 

@@ -190,8 +190,7 @@ static int link_file(const char *from, const char *to)
 	struct stat stat;
 	int r = link(from, to);
 
-	if (r == 0 && is_silent(to) && lstat(to, &stat) == 0 &&
-		unheard_count < 100000)
+	if (r == 0 && is_silent(to) && lstat(to, &stat) == 0 && unheard_count < 100000)
 		unheard[unheard_count++] = stat.st_ino;
 	return r;
 }
@@ -362,8 +361,9 @@ static void compare(struct disk_job *job, const char *sandbox, int done)
 		figure = looked(job);
 		sum = walked(sandbox);
 		du = tree_du(sandbox);
-	} while (--tries > 0 && (sum.bytes != du || figure.bytes != du ||
-					figure.files != sum.files || figure.partial != sum.partial));
+	} while (
+		--tries > 0 && (sum.bytes != du || figure.bytes != du ||
+				       figure.files != sum.files || figure.partial != sum.partial));
 
 	if (sum.bytes != du)
 		fail_msg("after %d mutations the walk says %lld, du %lld", done,
