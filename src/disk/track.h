@@ -62,10 +62,10 @@ struct track {
 	struct pending heard; /* For the next look. */
 	struct pending work;  /* Of this one. */
 	struct pending late;  /* Of this one too, once the rest of it is done. */
-	bool is_late;	      /* It is done. */
 	struct pending
 		settling; /* Looked at, but so soon after the change that it needs another. */
 	uint32_t at;	  /* In work. */
+	bool is_late;	  /* The rest of it is done. */
 	int64_t drained_ns, tend_ns; /* When the queue was read, and how often it is read. */
 	unsigned drained;	     /* Events since tend_ns was judged. */
 	bool overflowed;
@@ -83,9 +83,9 @@ struct track {
 	uint32_t todo_count, todo_capacity;
 	bool sweeping; /* All of them are. */
 	bool checking; /* To see what events did not tell. */
-	struct scan scan;
-	uint32_t reading; /* The one that is being read, or NODE_NONE. */
 	bool reading_partial;
+	uint32_t reading; /* The one that is being read, or NODE_NONE. */
+	struct scan scan;
 	int64_t blocks_before;
 
 	uint32_t search_at; /* Next node to search in. */

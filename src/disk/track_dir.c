@@ -205,6 +205,7 @@ static int cannot_open(struct track *track, uint32_t node, int r, struct tally_e
 	switch (r) {
 	case -ENOENT:
 	case -EEXIST:
+		known->flags |= NODE_OWED;
 		track_look_again(track, node);
 		return 1;
 	case -EXDEV:
@@ -246,6 +247,7 @@ static int begin_reading(struct track *track, uint32_t node, struct tally_error 
 	if (scan_stat(fd, "", &stat) == 0)
 		tree_set_blocks(&track->tree, node, (int64_t)stat.stx_blocks);
 	track->reading = node;
+	track->tree.nodes[node].flags &= ~(uint32_t)NODE_OWED;
 	track->reading_partial = false;
 	track->blocks_before = track->tree.blocks;
 	tree_renew_begin(&track->tree, node);

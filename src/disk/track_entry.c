@@ -35,7 +35,8 @@ static void let_settle(struct track *track, uint32_t node, uint64_t name, const 
 /* May it still be read, and was it read? Of what cannot be read du counts only its own blocks. */
 static bool must_be_read(const struct track *track, uint32_t node, int dir, const char *name)
 {
-	if (track->sweeping || (track->tree.nodes[node].flags & (NODE_UNREAD | NODE_PARTIAL)))
+	if (track->sweeping ||
+		(track->tree.nodes[node].flags & (NODE_UNREAD | NODE_PARTIAL | NODE_OWED)))
 		return true;
 	return !track->all_seeing && faccessat(dir, name, R_OK | X_OK, AT_EACCESS) < 0;
 }

@@ -25,7 +25,7 @@ enum node_flags {
 	NODE_PARTIAL = 1 << 2, /**< Something of it could not be read. */
 	NODE_UNREAD = 1 << 3,  /**< Its entries are not known yet, or could not be read. */
 	NODE_QUEUED = 1 << 4,  /**< Waits to be read. */
-	NODE_CHANGED = 1 << 5, /**< Too much changed in it to remember: it will be read whole. */
+	NODE_OWED = 1 << 5,    /**< It was to be read, and not where it was looked for. */
 };
 
 /** A directory. */
