@@ -79,19 +79,33 @@ static int take_known_dir(struct track *track, uint32_t node, int dir, uint64_t 
 	return r;
 }
 
+/*
+ * When its parent is read for the first time, it is identified once it is opened. An event may have
+ * told of it before.
+ */
+static int take_first(
+	struct track *track, uint32_t node, uint64_t name, const struct scan_entry *entry)
+{
+	const struct entry *old = tree_find(&track->tree, node, name);
+
+	if (!old || old->kind != ENTRY_DIR)
+		return take_new_dir(track, node, name, 0, entry);
+
+	uint32_t child = (uint32_t)old->value;
+	int r = put_dir(track, node, name, child, entry);
+	if (r == 0 && track->tree.nodes[child].flags & (NODE_UNREAD | NODE_OWED))
+		r = track_queue(track, child);
+	return r;
+}
+
 static int take_dir(
 	struct track *track, uint32_t node, int dir, uint64_t name, const struct scan_entry *entry)
 {
 	struct tree *tree = &track->tree;
 	uint64_t handle;
 
-	/* When its parent is read for the first time, it is identified once it is opened. */
-	if (tree->nodes[node].flags & NODE_UNREAD) {
-		const struct entry *old = tree_find(tree, node, name);
-
-		return old && old->kind == ENTRY_DIR ? 0
-						     : take_new_dir(track, node, name, 0, entry);
-	}
+	if (tree->nodes[node].flags & NODE_UNREAD)
+		return take_first(track, node, name, entry);
 	int r = fan_handle(&track->fan, dir, entry->name, &handle);
 	if (r == -ENOENT) {
 		tree_drop(tree, node, name);
