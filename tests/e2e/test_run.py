@@ -131,7 +131,7 @@ for child in children:
     child.wait()
 {burn(1.0)}
 """
-    report = tally.report(tmp_path, *python(script), options=["--collector", collector])
+    report = tally.report(tmp_path, *python(script), options=["--collector", collector, "--interval", "100ms"])
     assert report["waited_cpu_seconds"] > 2.4
     assert abs(report["cpu_seconds"] / report["waited_cpu_seconds"] - 1) <= 0.01
     assert report["cpu_seconds"] == pytest.approx(
