@@ -114,29 +114,41 @@ static int choose_method(struct sandbox *sandbox, struct tally_error *err)
 		err, -EOPNOTSUPP, "no method that may be used serves sandbox %s", sandbox->path);
 }
 
+static unsigned bit_of_method(const struct sandbox *sandbox)
+{
+	size_t i = 0;
+
+	while (disk_methods[i] != sandbox->job->ops)
+		i++;
+	return 1u << i;
+}
+
 /* For now, when what it lacks is what others have. */
 static int give_up_method(struct sandbox *sandbox, int code, const struct tally_error *err)
 {
-	for (size_t i = 0; disk_methods[i]; i++)
-		if (disk_methods[i] == sandbox->job->ops) {
-			sandbox->methods &= ~(1u << i);
-			sandbox->later |= code == -EUSERS ? 1u << i : 0;
-		}
-	sandbox->waited = 0;
+	unsigned bit = bit_of_method(sandbox);
+
+	sandbox->methods &= ~bit;
+	if (code == -EUSERS) {
+		sandbox->later |= bit;
+		sandbox->waited = 0;
+	}
 	sandbox_shut(sandbox);
 	explain(sandbox, err);
 	return 1;
 }
 
-/* Between two looks: nothing is lost but what the method in use remembers. */
+/* After a look: nothing is lost but what the method in use remembers. */
 static void try_again(struct sandbox *sandbox)
 {
+	if (sandbox->later & bit_of_method(sandbox)) {
+		sandbox->later = 0; /* It has found room. */
+		sandbox->reading.why[0] = '\0';
+	}
 	if (!sandbox->later || ++sandbox->waited < LATER_LOOKS)
 		return;
 	sandbox->methods |= sandbox->later;
-	sandbox->later = 0;
-	sandbox->job->ops->close(sandbox->job);
-	sandbox->job = NULL;
+	sandbox_shut(sandbox);
 }
 
 static void take_figure(struct sandbox *sandbox, const struct disk_figure *figure)

@@ -45,7 +45,7 @@ struct sandbox {
 	/* Of who has claimed it, then of the schedule. */
 	struct disk_site site;
 	unsigned methods; /**< Bit per method that may still be tried. */
-	unsigned later;	  /**< Of those that may not: had no room, and may have some later. */
+	unsigned later;	  /**< Of those that had no room, and may have some later. */
 	unsigned waited;  /**< Looks since then. */
 	struct disk_job *job;
 	bool counting; /**< The figure is there; what is held open is looked for. */
