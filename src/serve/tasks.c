@@ -3,23 +3,24 @@
 
 #include "serve/query.h"
 
-/*
- * Keys of a task, of those wanted (0: all). "state" of a task is what its source says of its life;
- * the scheduling state of one pid would say little of a task, and there is one key for both. A
- * process has both: "life" and "state".
- */
-static uint64_t task_keys(uint64_t wanted)
-{
-	return (wanted ? wanted : UINT64_MAX) & ~TALLY_BIT(TALLY_STATE);
-}
+/* Figures that are shown, as a set of bits like those of struct query. */
+struct keys {
+	uint64_t task, process;
+};
 
-static uint64_t process_keys(uint64_t wanted)
+/*
+ * Of those wanted (0: all). "state" of a task is what its source says of its life; the scheduling
+ * state of one pid would say little of a task, and there is one key for both. A process has both:
+ * "life" and "state".
+ */
+static struct keys keys_of(uint64_t wanted)
 {
-	uint64_t keys = wanted ? wanted : UINT64_MAX;
+	uint64_t all = wanted ? wanted : UINT64_MAX;
+	struct keys keys = {.task = all & ~TALLY_BIT(TALLY_STATE), .process = all};
 
 	for (int i = 0; i < TALLY_METRIC_COUNT; i++)
 		if (tally_metrics[i].aggregate == TALLY_AGGREGATE_TASK)
-			keys &= ~TALLY_BIT(i);
+			keys.process &= ~TALLY_BIT(i);
 	return keys;
 }
 
@@ -168,7 +169,7 @@ static void put_pids(struct buffer *out, const struct pid_list *pids)
 }
 
 static void put_task(struct buffer *out, const struct snapshot *snapshot,
-	const struct snapshot_task *task, const struct tasks_wanted *wanted)
+	const struct snapshot_task *task, const struct keys *keys, const struct pid_list *pids)
 {
 	const struct tally_task_info *info = &task->info;
 
@@ -183,17 +184,19 @@ static void put_task(struct buffer *out, const struct snapshot *snapshot,
 	put_time(out, "time", task->reading.sample.wall_ns);
 	put_key(out, "stale");
 	buffer_puts(out, task->reading.stale ? "true" : "false");
-	put_figures(out, &task->reading, task_keys(wanted->metrics));
-	put_processes(out, snapshot, task, process_keys(wanted->metrics));
-	put_missing(out, &task->reading.sample, task_keys(wanted->metrics));
-	if (wanted->pids)
-		put_pids(out, wanted->pids);
+	put_figures(out, &task->reading, keys->task);
+	put_processes(out, snapshot, task, keys->process);
+	put_missing(out, &task->reading.sample, keys->task);
+	if (pids)
+		put_pids(out, pids);
 	buffer_putc(out, '}');
 }
 
 void tasks_write(struct buffer *out, const struct snapshot *snapshot, int64_t wall_ns,
 	const struct tasks_wanted *wanted)
 {
+	struct keys keys = keys_of(wanted->metrics);
+
 	buffer_puts(out, "{\"time\":");
 	buffer_put_seconds(out, wall_ns);
 	put_key(out, "tasks");
@@ -201,7 +204,7 @@ void tasks_write(struct buffer *out, const struct snapshot *snapshot, int64_t wa
 	for (size_t i = 0; i < snapshot->task_count; i++) {
 		if (i > 0)
 			buffer_putc(out, ',');
-		put_task(out, snapshot, &snapshot->tasks[i], wanted);
+		put_task(out, snapshot, &snapshot->tasks[i], &keys, wanted->pids);
 	}
 	buffer_puts(out, "]}\n");
 }
