@@ -124,14 +124,14 @@ def test_cpu_time_is_within_one_percent_of_what_wait4_says(tally, tmp_path, coll
     need(tally, collector)
     script = f"""
 import subprocess, sys
-children = [subprocess.Popen([sys.executable, "-S", "-c", {burn(0.8)!r}]) for _ in range(2)]
+children = [subprocess.Popen([sys.executable, "-S", "-c", {burn(1.6)!r}]) for _ in range(2)]
 for _ in range(60):
     subprocess.run(["/bin/true"])
 for child in children:
     child.wait()
 {burn(1.0)}
 """
-    report = tally.report(tmp_path, *python(script), options=["--collector", collector, "--interval", "100ms"])
+    report = tally.report(tmp_path, *python(script), options=["--collector", collector])
     assert report["waited_cpu_seconds"] > 2.4
     assert abs(report["cpu_seconds"] / report["waited_cpu_seconds"] - 1) <= 0.01
     assert report["cpu_seconds"] == pytest.approx(

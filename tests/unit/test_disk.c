@@ -364,17 +364,45 @@ static void bind_mount_loop_ends_for_the_tracker(void **state)
 	tree_free(path);
 }
 
+/* With this a process ends that lacks what its test needs. */
+#define LACKING 77
+
+/* A test in a process of its own, which it may bend; the tree is freed. */
+static void run_apart(void (*test)(const char *path), char *path, const char *lacking)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		test(path);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	tree_free(path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == LACKING)
+		skip_because("%s", lacking);
+	assert_int_equal(status, 0);
+}
+
 /* As many groups as one user may have are taken already. */
 static void exhaust_fanotify(void)
 {
 	for (int i = 0; i < 4096; i++)
 		if (fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME, O_RDONLY) < 0)
 			return;
-	_exit(77);
+	_exit(LACKING);
 }
 
 static void be_right_without_fanotify(const char *path)
 {
+	struct rlimit files = {8192, 8192};
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	/* Not nobody: the limit is each user's, and other tests are nobody. */
+	if (geteuid() == 0 && (setgid(65533) < 0 || setuid(65533) < 0))
+		_exit(1);
+	exhaust_fanotify();
+
 	struct disk *disk = opened(3600 * NS_PER_S);
 	struct disk_reading reading;
 	uint32_t sandbox;
@@ -394,26 +422,9 @@ static void be_right_without_fanotify(const char *path)
 static void ordinary_user_without_fanotify_is_right_too(void **state)
 {
 	char *path = tree_new(NULL);
-	int status;
 
 	tree_run(path, "chmod 777 .; mkdir d; echo >x; echo >d/y");
-	pid_t pid = fork();
-	if (pid == 0) {
-		struct rlimit files = {8192, 8192};
-
-		setrlimit(RLIMIT_NOFILE, &files);
-		/* Not nobody: the limit is each user's, and other tests are nobody. */
-		if (geteuid() == 0 && (setgid(65533) < 0 || setuid(65533) < 0))
-			_exit(1);
-		exhaust_fanotify();
-		be_right_without_fanotify(path);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	tree_free(path);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip_because("there is no end of fanotify here");
-	assert_int_equal(status, 0);
+	run_apart(be_right_without_fanotify, path, "there is no end of fanotify here");
 }
 
 static bool write_file(const char *path, const char *text)
@@ -436,12 +447,15 @@ static void get_a_group_when_another_is_gone(const char *path)
 	char other[300];
 	struct disk *disk;
 
+	if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
+		!write_file("/proc/sys/user/max_fanotify_groups", "1"))
+		_exit(LACKING);
 	snprintf(other, sizeof(other), "%s/b", path);
 	assert_int_equal(disk_open(&options, &disk, NULL), 0);
 	assert_int_equal(disk_watch(disk, path, &first, NULL), 0);
 	wait_for_looks(disk, first, 1, &reading);
 	if (strcmp(reading.method, "track") != 0)
-		_exit(77);
+		_exit(LACKING);
 	assert_int_equal(disk_watch(disk, other, &second, NULL), 0);
 	wait_for_looks(disk, second, 1, &reading);
 	assert_string_equal(reading.method, "walk");
@@ -452,6 +466,7 @@ static void get_a_group_when_another_is_gone(const char *path)
 		disk_read(disk, second, &reading);
 	}
 	assert_string_equal(reading.method, "track");
+	assert_string_equal(reading.why, "");
 	assert_int_equal(reading.bytes, tree_du(other));
 	disk_close(disk);
 }
@@ -459,22 +474,10 @@ static void get_a_group_when_another_is_gone(const char *path)
 static void what_had_no_group_is_tracked_when_there_is_one(void **state)
 {
 	char *path = tree_new(tree_quick());
-	int status;
 
 	tree_run(path, "mkdir b; echo >b/x");
-	pid_t pid = fork();
-	if (pid == 0) {
-		if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
-			!write_file("/proc/sys/user/max_fanotify_groups", "1"))
-			_exit(77);
-		get_a_group_when_another_is_gone(path);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	tree_free(path);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip_because("no user namespace with a limit of fanotify of its own");
-	assert_int_equal(status, 0);
+	run_apart(get_a_group_when_another_is_gone, path,
+		"no user namespace with a limit of fanotify of its own");
 }
 
 int main(void)
