@@ -5,15 +5,15 @@
  *     disk make DIR DIRS FILES       make so many directories of so many files
  *     disk walk DIR                  walk once: CPU time, bytes, files
  *     disk one DIR                   track: first look, 10 s of rest, one changed file
- *     disk many DIR N SECONDS RATE INTERVAL
+ *     disk many DIR N SECONDS RATE INTERVAL SHARE
  *                                    N sandboxes DIR/0 …, so many changes a second, a look at each
- *                                    every INTERVAL seconds
+ *                                    every INTERVAL seconds, with SHARE hundredths of a core
  *     disk hot DIR SECONDS RATE      one file written so many times a second
  *     disk compile DIR SECONDS       thousands of files made and removed, in DIR/in and DIR/out
  *
- * Elsewhere looks come once a second, 60 times as often as by default. What is measured is the CPU
- * time of the disk worker alone; what changes the files is another process. There is no budget, so
- * that what it would have to hold back is seen.
+ * Elsewhere looks come once a second, 60 times as often as by default, and there is no budget, so
+ * that what it would have to hold back is seen. What is measured is the CPU time of the disk worker
+ * alone; what changes the files is another process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,9 +69,10 @@ static void make_tree(const char *path, long dirs, long files)
 
 /* -- looks ------------------------------------------------------------------------------------- */
 
-static struct disk *open_disk(long interval_seconds)
+static struct disk *open_disk(long interval_seconds, long percent)
 {
-	struct disk_options options = {.interval_ns = interval_seconds * NS_PER_S, .share = 1};
+	struct disk_options options = {
+		.interval_ns = interval_seconds * NS_PER_S, .share = (double)percent / 100};
 	struct tally_error err;
 	struct disk *disk;
 
@@ -136,7 +137,7 @@ static void walk_once(const char *path)
 /* What is written back late is looked at again for 40 s: first let all that settle. */
 static void one_change(const char *path)
 {
-	struct disk *disk = open_disk(1);
+	struct disk *disk = open_disk(1, 100);
 	uint32_t sandbox = watch(disk, path);
 	struct disk_reading first = wait_for(disk, sandbox, 1), reading;
 	int64_t cpu_ns = cpu_of(disk), first_ns = first.look_cpu_ns;
@@ -214,7 +215,8 @@ static void compile(const char *path)
 		for (int side = 0; side < 2; side++) {
 			char dir[2048], name[4096], product[4096];
 
-			snprintf(dir, sizeof(dir), "%s/%s/%ld", path, side ? "in" : "out", round);
+			snprintf(dir, sizeof(dir), "%s/%s/round-%ld", path, side ? "in" : "out",
+				round);
 			if (mkdir(dir, 0755) < 0)
 				load_die("cannot make %s", dir);
 			snprintf(product, sizeof(product), "%s/%s/product", path,
@@ -232,8 +234,11 @@ static void compile(const char *path)
 		}
 }
 
+/* A load that ended by itself was none. */
 static void end(pid_t pid)
 {
+	if (waitpid(pid, NULL, WNOHANG) != 0)
+		load_die("the load failed");
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
@@ -254,7 +259,7 @@ static int64_t oldest(struct disk *disk, const uint32_t *sandboxes, long count)
 
 /* The first walks are past; then the CPU time under the load, as a share of a core. */
 static void measure(struct disk *disk, const uint32_t *sandboxes, long count, long seconds,
-	long writes, const char *hot)
+	double first_seconds, const char *hot)
 {
 	int64_t cpu_ns = cpu_of(disk), begun_ns = clock_boot_ns(), age_ns = 0;
 	struct disk_reading reading;
@@ -268,15 +273,17 @@ static void measure(struct disk *disk, const uint32_t *sandboxes, long count, lo
 	int fd = hot ? open(hot, O_RDONLY | O_CLOEXEC) : -1;
 	disk_read(disk, sandboxes[0], &reading);
 	printf("{\"method\": \"%s\", \"share\": %.5f, \"oldest\": %.2f, \"writes\": %.0f, "
-	       "\"rereads\": %lld}\n",
+	       "\"first\": %.1f, \"rereads\": %lld}\n",
 		reading.method, (double)(cpu_of(disk) - cpu_ns) / 1e9 / elapsed,
-		(double)age_ns / 1e9, fd >= 0 ? (double)writes_done(fd) / elapsed : (double)writes,
-		(long long)reading.rereads);
+		(double)age_ns / 1e9, fd >= 0 ? (double)writes_done(fd) / elapsed : 0,
+		first_seconds, (long long)reading.rereads);
 }
 
-static void run_many(const char *path, long count, long seconds, long rate, long interval)
+static void run_many(
+	const char *path, long count, long seconds, long rate, long interval, long percent)
 {
-	struct disk *disk = open_disk(interval);
+	struct disk *disk = open_disk(interval, percent);
+	int64_t begun_ns = clock_boot_ns();
 	uint32_t *sandboxes = calloc((size_t)count, sizeof(*sandboxes));
 	char name[4096];
 
@@ -286,12 +293,13 @@ static void run_many(const char *path, long count, long seconds, long rate, long
 	}
 	for (long i = 0; i < count; i++)
 		wait_for(disk, sandboxes[i], 1);
+	double first_seconds = (double)(clock_boot_ns() - begun_ns) / 1e9;
 	pid_t pid = load_fork();
 	if (pid == 0) {
 		load_die_with(getppid());
 		change_files(path, count, rate);
 	}
-	measure(disk, sandboxes, count, seconds, rate, NULL);
+	measure(disk, sandboxes, count, seconds, first_seconds, NULL);
 	end(pid);
 	disk_close(disk);
 	free(sandboxes);
@@ -299,7 +307,7 @@ static void run_many(const char *path, long count, long seconds, long rate, long
 
 static void run_one(const char *path, const char *below, long seconds, long rate)
 {
-	struct disk *disk = open_disk(1);
+	struct disk *disk = open_disk(1, 100);
 	char sandbox_path[4096], hot[4096];
 
 	snprintf(sandbox_path, sizeof(sandbox_path), "%s%s", path, below);
@@ -329,11 +337,12 @@ int main(int argc, char **argv)
 		walk_once(argv[2]);
 	else if (strcmp(what, "one") == 0 && argc == 3)
 		one_change(argv[2]);
-	else if (strcmp(what, "many") == 0 && argc == 7)
+	else if (strcmp(what, "many") == 0 && argc == 8)
 		run_many(argv[2], load_number("N", argv[3], 1, 10000),
 			load_number("SECONDS", argv[4], 1, 600),
 			load_number("RATE", argv[5], 1, 1000),
-			load_number("INTERVAL", argv[6], 1, 3600));
+			load_number("INTERVAL", argv[6], 1, 3600),
+			load_number("SHARE", argv[7], 1, 100));
 	else if (strcmp(what, "hot") == 0 && argc == 5)
 		run_one(argv[2], "", load_number("SECONDS", argv[3], 1, 600),
 			load_number("RATE", argv[4], 1, 1000000));

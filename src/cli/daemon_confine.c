@@ -36,7 +36,7 @@ static const char *const allowed[] = {
 	"brk", "mmap", "mmap2", "munmap", "mremap", "mprotect", "madvise", "msync", "mincore", "membarrier", "memfd_create",
 	"futex", "futex_time64", "futex_waitv", "futex_wait", "futex_wake", "futex_requeue",
 	"set_robust_list", "get_robust_list", "rseq", "set_tid_address", "arch_prctl", "prctl",
-	"sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "getcpu",
+	"sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_setaffinity", "getcpu",
 	"exit", "exit_group", "restart_syscall", "wait4", "waitid",
 	/* Signals of our own, and time. */
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "rt_sigsuspend", "sigaltstack",
