@@ -11,7 +11,7 @@ struct bit_writer {
 	unsigned count;
 };
 
-/** Append the low bits of a value; the others must be 0. At most 62. */
+/** Append the low bits of a value; the others must be 0. At most 63. */
 static inline void put_bits(struct bit_writer *writer, uint64_t value, unsigned count)
 {
 	writer->held |= value << writer->count;
@@ -57,7 +57,7 @@ static inline void skip_bits(struct bit_reader *reader, size_t count)
 	}
 }
 
-/** Take bits, at most 62; 0 and bad when there are fewer. */
+/** Take bits, at most 63; 0 and bad when there are fewer. */
 static inline uint64_t get_bits(struct bit_reader *reader, unsigned count)
 {
 	size_t first = reader->next, byte = first / 8, length = reader->bits / 8;

@@ -2,30 +2,26 @@
 /**
  * Blocks: tables (table.h) as they are kept, in memory and in the store. Lossless.
  *
- *     block   := version (a byte), varints: metrics, first tick, rows, series, length of the plain
- *                stream, length of the packed one (0: it is not packed); the stream, packed with
- *                zstd or not; bits
- *     stream  := ticks series* starts columns
- *     ticks   := a byte, 0: the ticks are successive; or 1, and for each row but the first a
- *                varint: ticks left out before it
- *     series  := varints: its code less that of the one before (folded), presences; where it is:
- *                a byte, 0: in all rows; or 1, its first row, and lengths of runs of rows (here,
- *                not here, …) up to the last row; its presences; a head (a byte) for each metric
- *     presence:= a varint, rows since the one before (the first row for the first), a varint, the
- *                metrics present exclusive-or those of the presence before it in the block, a byte
- *                of reason for each absent metric
- *     head    := how a column is coded:
- *                bits 0-1  its start: 0, a folded varint, one divided by 4096, one by 10 ms
- *                bits 2-3  its changes: none; sparse; dense; dense differences of differences
- *                bits 4-6  what all changes are divided by: see block_scales[]; 7: a varint says
- *                bit 7     changes are never negative, hence not folded
- *     columns := for each column with changes: the divisor, if a varint; if sparse: a varint, how
- *                many, and varints, the rows since the last one; else one for each row after the
- *                series' first. Then a byte, the commonest symbol, and the symbols less that one.
+ *     block   := version (a byte), varints: metrics, first tick, rows, series, length of what is
+ *                coded; coded, by decisions that learn (coder.h); bits, that are not worth it
+ *     coded   := ticks series*
+ *     ticks   := are they successive? If not, for each row but the first: ticks left out before it
+ *     series  := its code less that of the one before; is it in all rows? If not, its first row,
+ *                and lengths of runs of rows (here, not here, …) up to the last row; how many
+ *                presences, and those; a column for each metric
+ *     presence:= rows since the one before (the first row for the first); for each metric, is it
+ *                there? If not, is the reason that of the last time? If not, the reason
+ *     column  := its start: 0, a number, one to be multiplied by 4096, or by 10 ms; its changes:
+ *                none, sparse, dense, dense differences of differences, dense differences from a
+ *                level. If there are any: what all are to be multiplied by (see block_scales[], or a
+ *                number); are they signed? The level. If sparse: how many, and for each the rows
+ *                since the last one; else there is one for each row after the series' first. The
+ *                commonest length, and the lengths, by how far they are from that one
  *
- * A change is a symbol and bits: up to 15 it is its own symbol; above, the symbol says how many
- * bits it has and the first after the leading one, and the rest goes to the bits, past zstd, which
- * would find nothing in them. Symbols of all columns look alike once their commonest is 0.
+ * A number, and a change, is its length in bits, which is coded, and those below the leading one,
+ * which are not: nothing would be found in them. Signed ones are folded. What was decided for a
+ * metric of one series is expected for that metric of the next. Lengths of all columns look alike
+ * from their commonest one, so each column begins with what those before have learnt.
  *
  * Reading is safe on hostile bytes. Whoever keeps blocks where they can rot adds a checksum.
  */
@@ -35,10 +31,10 @@
 #include "history/bytes.h"
 #include "history/table.h"
 
-#define BLOCK_VERSION 1
+#define BLOCK_VERSION 2
 
-/** The most bytes that a stream may unpack to. */
-#define BLOCK_STREAM_MAX ((size_t)16 << 20)
+/** No block is larger. */
+#define BLOCK_SIZE_MAX ((size_t)16 << 20)
 
 /** Working memory of block_write() and block_read(); used by one thread at a time. */
 struct block_scratch;

@@ -1,74 +1,128 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What the writer and the reader of block.h share. */
+/** What the writer and the reader of block.h share: what is decided, and what it is learnt from. */
 #ifndef HISTORY_BLOCK_COLUMN_H
 #define HISTORY_BLOCK_COLUMN_H
 
-#include <zstd.h>
-#include "history/bits.h"
 #include "history/block.h"
+#include "history/coder.h"
 
-#define START_OF(head)	 ((head)&3u)
-#define CHANGES_OF(head) ((head) >> 2 & 3u)
-#define SCALE_OF(head)	 ((head) >> 4 & 7u)
-#define HEAD_UNSIGNED	 0x80u
-
+/** How the first value of a column is coded. */
 enum block_start {
 	START_ZERO,
 	START_PLAIN,
-	START_PAGES,
-	START_TICKS,
+	START_PAGES, /* divided by PAGE */
+	START_TICKS, /* divided by TICK_NS */
+	START_UNKNOWN,
 };
 
+/** How its changes are. */
 enum block_changes {
 	CHANGES_NONE,
-	CHANGES_SPARSE,
-	CHANGES_DENSE,
-	CHANGES_DENSE_TWICE,
+	CHANGES_SPARSE,	     /* those that are not 0, and where */
+	CHANGES_DENSE,	     /* one for each row */
+	CHANGES_DENSE_TWICE, /* what each differs from the one before */
+	CHANGES_DENSE_LEVEL, /* what each differs from one that is told */
+	CHANGES_KINDS,
+	CHANGES_UNKNOWN = CHANGES_KINDS,
 };
 
 /** The unit of processor time in /proc/PID/stat. */
 #define TICK_NS INT64_C(10000000)
 #define PAGE	INT64_C(4096)
 
-#define SCALE_VARINT 7u
+#define SCALE_OTHER   7u
+#define SCALE_UNKNOWN 8u
 
-/** Divisors with a number of their own; 0: not in use. */
-static const uint64_t block_scales[SCALE_VARINT] = {
+/** Divisors with a number of their own. */
+static const uint64_t block_scales[SCALE_OTHER] = {
 	1, 512, 4096, 10000000, 1000, 1000000, 1000000000};
 
-struct block_scratch {
-	ZSTD_CCtx *pack;
-	ZSTD_DCtx *unpack;
-	struct bytes stream, heads, columns, bits, block;
+/** Numbers that are alike. */
+enum block_number {
+	NUMBER_TICKS_BETWEEN,
+	NUMBER_CODE,
+	NUMBER_PRESENCES,
+	NUMBER_FIRST_ROW,
+	NUMBER_RUN,
+	NUMBER_PRESENCE_ROW,
+	NUMBER_START,
+	NUMBER_SCALE = NUMBER_START + START_UNKNOWN,
+	NUMBER_CHANGES,
+	NUMBER_CHANGE_ROW,
+	NUMBER_LEVEL,
+	NUMBER_CENTER,
+	NUMBER_CENTER_MOVED,
+	NUMBER_KINDS,
 };
 
-/** Values up to here are their own symbol. */
-#define SYMBOL_DIRECT 16u
-/** The largest symbol. */
-#define SYMBOL_MAX (SYMBOL_DIRECT + (64 - 5) * 2 + 1)
+/** Beyond that far from the commonest length all steps are alike. */
+#define LENGTH_STEPS 12u
 
-/** Bits that follow a symbol. */
-static inline unsigned symbol_bits(unsigned symbol)
+/** How long changes are, from the commonest length of their column. */
+struct length_models {
+	struct model same, longer, on[2][LENGTH_STEPS];
+};
+
+/** Of what the columns before have learnt, a column takes so much for granted. */
+#define LENGTH_TRUST 4u
+
+/** How the last column of a metric was. */
+struct block_form {
+	uint8_t start, changes, scale, is_signed, center, present, reason;
+};
+
+#define FORM_UNKNOWN 2u /* is_signed, present */
+
+struct block_models {
+	struct number_model numbers[NUMBER_KINDS];
+	struct model successive, in_all_rows, present[3], same_reason, reason[256];
+	struct model start[START_UNKNOWN + 1][4], changes[CHANGES_UNKNOWN + 1][8];
+	struct model scale[SCALE_UNKNOWN + 1][8], is_signed[3];
+	struct length_models lengths[2]; /* of sparse and of dense changes */
+	struct block_form last[TALLY_METRIC_CAPACITY];
+};
+
+struct block_scratch {
+	struct block_models models;
+	struct bytes coded, bits, block;
+};
+
+/** Nothing is known yet. */
+void block_models_begin(struct block_models *models);
+
+#define LENGTH_MODELS (sizeof(struct length_models) / sizeof(struct model))
+
+/** What a column begins with. */
+static inline struct length_models length_models_of(const struct length_models *shared)
 {
-	return symbol < SYMBOL_DIRECT ? 0 : (symbol - SYMBOL_DIRECT) / 2 + 3;
+	struct length_models own = *shared;
+	struct model *models = (struct model *)&own;
+
+	for (size_t i = 0; i < LENGTH_MODELS; i++)
+		if (models[i].seen > LENGTH_TRUST)
+			models[i].seen = LENGTH_TRUST;
+	return own;
 }
 
-/** Symbol of a value. The bits that follow are its low ones. */
-static inline unsigned symbol_of(uint64_t value)
+/** What a column has learnt, the next ones know: by how often it had to decide. */
+static inline void length_models_learn(
+	struct length_models *shared, const struct length_models *own)
 {
-	if (value < SYMBOL_DIRECT)
-		return (unsigned)value;
+	const struct model *from = (const struct model *)own;
+	struct model *to = (struct model *)shared;
 
-	unsigned length = 64 - (unsigned)__builtin_clzll(value);
-	return SYMBOL_DIRECT + (length - 5) * 2 + (unsigned)(value >> (length - 2) & 1);
-}
+	for (size_t i = 0; i < LENGTH_MODELS; i++) {
+		int32_t trusted = to[i].seen < LENGTH_TRUST ? to[i].seen : (int32_t)LENGTH_TRUST;
+		int32_t news = from[i].seen - trusted;
 
-/** The value without the bits that follow. */
-static inline uint64_t symbol_base(unsigned symbol)
-{
-	if (symbol < SYMBOL_DIRECT)
-		return symbol;
-	return (UINT64_C(2) | ((symbol - SYMBOL_DIRECT) & 1)) << symbol_bits(symbol);
+		if (news == 0)
+			continue;
+		to[i].yes = (uint16_t)(to[i].yes + ((int32_t)from[i].yes - to[i].yes) * news /
+							   (news + to[i].seen));
+		to[i].seen = (uint16_t)(to[i].seen + news < (int32_t)MODEL_SEEN_MAX
+						? to[i].seen + news
+						: (int32_t)MODEL_SEEN_MAX);
+	}
 }
 
 #endif

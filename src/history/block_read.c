@@ -4,39 +4,45 @@
 #include "history/block_column.h"
 
 #include <errno.h>
-#include "history/rows_item.h"
 
 /* A block being read. */
 struct reading {
 	struct table *table;
-	struct reader stream;
-	struct bit_reader bits;
-	const uint8_t *heads; /* in the scratch: by column */
-	int error;	      /* no memory; what is malformed marks the readers */
+	struct decoder from;
+	struct block_models *models;
+	bool bad;  /* something was read that cannot be */
+	int error; /* no memory */
 };
 
 static bool damaged(const struct reading *r)
 {
-	return r->stream.bad || r->bits.bad || r->error < 0;
+	return r->bad || r->error < 0 || decoder_is_bad(&r->from);
 }
 
-static void no_memory(struct reading *r)
+static uint64_t get_number(struct reading *r, unsigned kind)
 {
-	r->error = -ENOMEM;
-	reader_fail(&r->stream);
+	return decode_number(&r->from, &r->models->numbers[kind]);
+}
+
+/* A number that must not be larger than a limit. */
+static uint64_t get_at_most(struct reading *r, unsigned kind, uint64_t most)
+{
+	uint64_t number = get_number(r, kind);
+
+	r->bad |= number > most;
+	return number > most ? 0 : number;
 }
 
 static void read_ticks(struct reading *r)
 {
 	struct table *table = r->table;
-	bool successive = get_byte(&r->stream) == 0;
+	bool successive = decode_bit(&r->from, &r->models->successive);
 	uint64_t tick = 0;
 
 	table->tick[0] = 0;
 	for (uint32_t row = 1; row < table->rows; row++) {
-		tick += 1 + (successive ? 0 : get_limited(&r->stream, UINT32_MAX));
-		if (tick > UINT32_MAX)
-			reader_fail(&r->stream);
+		tick += 1 + (successive ? 0 : get_at_most(r, NUMBER_TICKS_BETWEEN, UINT32_MAX));
+		r->bad |= tick > UINT32_MAX;
 		table->tick[row] = (uint32_t)tick;
 	}
 }
@@ -45,11 +51,10 @@ static void read_runs(struct reading *r, struct table_series *series)
 {
 	uint32_t rows = r->table->rows, row = series->first_row;
 
-	for (bool here = true; row < rows && !r->stream.bad; here = !here) {
-		uint64_t run = get_limited(&r->stream, rows - row);
+	for (bool here = true; row < rows && !damaged(r); here = !here) {
+		uint64_t run = get_at_most(r, NUMBER_RUN, rows - row);
 
-		if (run == 0)
-			reader_fail(&r->stream);
+		r->bad |= run == 0;
 		for (; run > 0; run--, row++)
 			if (here)
 				row_set_add(&series->here, row);
@@ -58,70 +63,58 @@ static void read_runs(struct reading *r, struct table_series *series)
 
 static void read_where(struct reading *r, struct table_series *series)
 {
-	if (get_byte(&r->stream) == 0) {
+	if (decode_bit(&r->from, &r->models->in_all_rows)) {
 		for (uint32_t row = 0; row < r->table->rows; row++)
 			row_set_add(&series->here, row);
 		return;
 	}
-	series->first_row = (uint8_t)get_limited(&r->stream, r->table->rows - 1);
+	series->first_row = (uint8_t)get_at_most(r, NUMBER_FIRST_ROW, r->table->rows - 1);
 	read_runs(r, series);
 }
 
-static void read_presence(struct reading *r, uint32_t index, unsigned *row, uint64_t *last)
+static uint8_t read_reason(struct reading *r, struct block_form *last)
 {
-	struct table *table = r->table;
-
-	*row += (unsigned)get_limited(&r->stream, TABLE_ROWS);
-	*last ^= get_limited(&r->stream, metrics_mask(table->metrics));
-	if (*row >= table->rows)
-		reader_fail(&r->stream);
-	if (r->stream.bad)
-		return;
-
-	struct table_presence *presence = table_add_presence(table, index, *row);
-	if (!presence) {
-		no_memory(r);
-		return;
-	}
-	presence->present = *last;
-	for (unsigned m = 0; m < table->metrics; m++)
-		if (!(presence->present & TALLY_BIT(m)))
-			presence->reason[m] = get_byte(&r->stream);
+	if (!decode_bit(&r->from, &r->models->same_reason))
+		last->reason = (uint8_t)decode_choice(&r->from, r->models->reason, 8);
+	return last->reason;
 }
 
-static void read_presences(struct reading *r, uint32_t index, uint64_t count, uint64_t *last)
+static void read_presence(struct reading *r, struct table_presence *presence)
+{
+	for (unsigned m = 0; m < r->table->metrics; m++) {
+		struct block_form *last = &r->models->last[m];
+
+		last->present = decode_bit(&r->from, &r->models->present[last->present]);
+		if (last->present)
+			presence->present |= TALLY_BIT(m);
+		else
+			presence->reason[m] = read_reason(r, last);
+	}
+}
+
+static void read_presences(struct reading *r, uint32_t index)
 {
 	struct table_series *series = &r->table->series[index];
-	unsigned row = series->first_row;
+	uint64_t count = get_at_most(r, NUMBER_PRESENCES, r->table->rows);
+	uint64_t row = series->first_row;
 
 	series->presence = r->table->presence_count;
-	for (; count > 0 && !r->stream.bad; count--) {
-		read_presence(r, index, &row, last);
-		series->presence_count += !r->stream.bad;
-	}
-}
+	for (; count > 0 && !damaged(r); count--) {
+		row += get_at_most(r, NUMBER_PRESENCE_ROW, TABLE_ROWS);
+		r->bad |= row >= r->table->rows;
+		if (damaged(r))
+			return;
 
-static void read_series(struct reading *r, struct bytes *heads, uint32_t series_count)
-{
-	uint64_t code = 0, present = 0;
-
-	for (uint32_t i = 0; i < series_count && !r->stream.bad; i++) {
-		code += (uint64_t)unzigzag(get_varint(&r->stream));
-		if (code > UINT32_MAX)
-			reader_fail(&r->stream);
-
-		uint64_t presences = get_limited(&r->stream, r->table->rows);
-		struct table_series *series = table_add_series(r->table, (uint32_t)code, 0);
-		if (!series || !bytes_room(heads, r->table->metrics)) {
-			no_memory(r);
+		struct table_presence *presence =
+			table_add_presence(r->table, index, (unsigned)row);
+		if (!presence) {
+			r->error = -ENOMEM;
 			return;
 		}
-		read_where(r, series);
-		read_presences(r, i, presences, &present);
-		for (uint32_t m = 0; m < r->table->metrics; m++)
-			put_byte(heads, get_byte(&r->stream));
+		presence->present = 0;
+		read_presence(r, presence);
+		series->presence_count++;
 	}
-	r->heads = heads->at;
 }
 
 static int64_t scaled(int64_t value, uint64_t scale)
@@ -129,135 +122,164 @@ static int64_t scaled(int64_t value, uint64_t scale)
 	return (int64_t)((uint64_t)value * scale);
 }
 
-static int64_t read_start(struct reading *r, unsigned kind)
+static int64_t read_start(struct reading *r, struct block_form *last)
 {
-	switch (kind) {
-	case START_PLAIN:
-		return unzigzag(get_varint(&r->stream));
-	case START_PAGES:
-		return scaled(unzigzag(get_varint(&r->stream)), PAGE);
-	case START_TICKS:
-		return scaled(unzigzag(get_varint(&r->stream)), TICK_NS);
-	default:
+	static const uint64_t units[] = {
+		[START_PLAIN] = 1, [START_PAGES] = PAGE, [START_TICKS] = TICK_NS};
+	unsigned kind = decode_choice(&r->from, r->models->start[last->start], 2);
+
+	last->start = (uint8_t)kind;
+	if (kind == START_ZERO)
 		return 0;
-	}
+	return scaled(unzigzag(get_number(r, NUMBER_START + kind)), units[kind]);
 }
 
-static uint64_t read_value(struct reading *r, uint8_t center)
+static uint64_t read_scale(struct reading *r, struct block_form *last)
 {
-	uint8_t symbol = (uint8_t)(get_byte(&r->stream) + center);
+	last->scale = (uint8_t)decode_choice(&r->from, r->models->scale[last->scale], 3);
+	return last->scale == SCALE_OTHER ? get_number(r, NUMBER_SCALE) : block_scales[last->scale];
+}
 
-	if (symbol < SYMBOL_DIRECT)
-		return symbol;
-	if (symbol > SYMBOL_MAX)
-		return reader_fail(&r->stream);
-	return symbol_base(symbol) | get_bits(&r->bits, symbol_bits(symbol));
+static unsigned read_center(struct reading *r, struct block_form *last)
+{
+	int64_t center =
+		last->center ? last->center - 1 + unzigzag(get_at_most(r, NUMBER_CENTER_MOVED, 128))
+			     : (int64_t)get_at_most(r, NUMBER_CENTER, 64);
+
+	r->bad |= center < 0 || center > 64;
+	last->center = (uint8_t)(center + 1);
+	return (unsigned)center;
 }
 
 /* How the changes of a column are coded. */
 struct decoding {
 	uint32_t column;
-	uint8_t head, center;
+	enum block_changes changes;
+	bool is_signed;
 	uint64_t scale;
+	int64_t level;
+	unsigned center;
+	struct length_models own;
 };
 
-static int64_t read_change(struct reading *r, const struct decoding *d)
+static unsigned read_length(struct reading *r, struct decoding *d)
 {
-	uint64_t value = read_value(r, d->center);
+	unsigned far = 1, step = 0;
 
-	return d->head & HEAD_UNSIGNED ? (int64_t)value : unzigzag(value);
+	if (decode_bit(&r->from, &d->own.same))
+		return d->center;
+
+	bool longer = decode_bit(&r->from, &d->own.longer);
+	unsigned most = longer ? 64 - d->center : d->center;
+	while (far <= most && decode_bit(&r->from, &d->own.on[longer][step])) {
+		step = far < LENGTH_STEPS - 1 ? far : LENGTH_STEPS - 1;
+		far++;
+	}
+	if (far > most) {
+		r->bad = true;
+		return 0;
+	}
+	return longer ? d->center + far : d->center - far;
 }
 
-static void add_change(struct reading *r, const struct decoding *d, unsigned row, int64_t change)
+static int64_t read_change(struct reading *r, struct decoding *d)
 {
-	if (change != 0 && !table_add_change(r->table, d->column, row, scaled(change, d->scale)))
-		no_memory(r);
+	uint64_t value = decode_rest(&r->from, read_length(r, d));
+
+	return d->is_signed ? unzigzag(value) : (int64_t)value;
 }
 
-static void read_sparse(struct reading *r, struct decoding *d, unsigned first_row)
+static void add_change(struct reading *r, const struct decoding *d, unsigned row, uint64_t change)
+{
+	if (change != 0 &&
+		!table_add_change(r->table, d->column, row, scaled((int64_t)change, d->scale)))
+		r->error = -ENOMEM;
+}
+
+static void read_sparse(
+	struct reading *r, struct decoding *d, struct block_form *last, unsigned row)
 {
 	uint8_t rows[TABLE_ROWS];
-	uint64_t row = first_row, count = get_limited(&r->stream, TABLE_ROWS);
+	uint64_t count = get_at_most(r, NUMBER_CHANGES, TABLE_ROWS), at = row;
 
 	for (uint64_t i = 0; i < count; i++) {
-		row += get_limited(&r->stream, TABLE_ROWS);
-		if (row >= r->table->rows) {
-			reader_fail(&r->stream);
-			return;
-		}
-		rows[i] = (uint8_t)row;
+		at += get_at_most(r, NUMBER_CHANGE_ROW, TABLE_ROWS);
+		r->bad |= at >= r->table->rows;
+		rows[i] = (uint8_t)at;
 	}
-	d->center = get_byte(&r->stream);
+	d->center = read_center(r, last);
 	for (uint64_t i = 0; i < count && !damaged(r); i++)
-		add_change(r, d, rows[i], read_change(r, d));
+		add_change(r, d, rows[i], (uint64_t)read_change(r, d));
 }
 
-static void read_dense(struct reading *r, struct decoding *d, unsigned first_row)
+static void read_dense(struct reading *r, struct decoding *d, struct block_form *last, unsigned row)
 {
-	bool twice = CHANGES_OF(d->head) == CHANGES_DENSE_TWICE;
-	uint64_t last = 0;
+	uint64_t before = (uint64_t)d->level;
 
-	d->center = get_byte(&r->stream);
-	for (unsigned row = first_row + 1; row < r->table->rows && !damaged(r); row++) {
-		uint64_t change = (uint64_t)read_change(r, d);
+	d->center = read_center(r, last);
+	for (row++; row < r->table->rows && !damaged(r); row++) {
+		uint64_t change = before + (uint64_t)read_change(r, d);
 
-		last = twice ? last + change : change;
-		add_change(r, d, row, (int64_t)last);
+		if (d->changes == CHANGES_DENSE_TWICE)
+			before = change;
+		add_change(r, d, row, change);
 	}
 }
 
-static void read_column(struct reading *r, uint32_t column)
+static void read_changes(struct reading *r, uint32_t column, unsigned row, struct block_form *last)
 {
-	struct table *table = r->table;
-	struct decoding d = {.column = column, .head = r->heads[column]};
-	unsigned first_row = table->series[column / table->metrics].first_row;
+	struct decoding d = {.column = column, .changes = last->changes};
+	struct length_models *shared = &r->models->lengths[d.changes != CHANGES_SPARSE];
 
-	if (CHANGES_OF(d.head) == CHANGES_NONE)
-		return;
-	d.scale = SCALE_OF(d.head) == SCALE_VARINT ? get_varint(&r->stream)
-						   : block_scales[SCALE_OF(d.head)];
-	if (CHANGES_OF(d.head) == CHANGES_SPARSE)
-		read_sparse(r, &d, first_row);
+	d.own = length_models_of(shared);
+	d.scale = read_scale(r, last);
+	d.is_signed = decode_bit(&r->from, &r->models->is_signed[last->is_signed]);
+	last->is_signed = d.is_signed;
+	if (d.changes == CHANGES_DENSE_LEVEL)
+		d.level = unzigzag(get_number(r, NUMBER_LEVEL));
+	if (d.changes == CHANGES_SPARSE)
+		read_sparse(r, &d, last, row);
 	else
-		read_dense(r, &d, first_row);
+		read_dense(r, &d, last, row);
+	length_models_learn(shared, &d.own);
 }
 
 /* Changes come by column here, in their order of rows: only where each begins is to be noted. */
-static void read_columns(struct reading *r)
+static void read_column(struct reading *r, uint32_t series, unsigned metric)
 {
 	struct table *table = r->table;
-	uint32_t count = table->series_count * table->metrics;
+	struct table_column *column = &table->columns[series * table->metrics + metric];
+	struct block_form *last = &r->models->last[metric];
 
-	for (uint32_t i = 0; i < count && !r->stream.bad; i++)
-		table->columns[i].start = read_start(r, START_OF(r->heads[i]));
-	for (uint32_t i = 0; i < count && !damaged(r); i++) {
-		table->columns[i].first = table->change_count;
-		read_column(r, i);
-		table->columns[i].count = table->change_count - table->columns[i].first;
+	column->first = table->change_count;
+	column->start = read_start(r, last);
+	last->changes = (uint8_t)decode_choice(&r->from, r->models->changes[last->changes], 3);
+	if (last->changes >= CHANGES_KINDS) {
+		r->bad = true;
+		last->changes = CHANGES_NONE;
 	}
+	if (last->changes != CHANGES_NONE)
+		read_changes(
+			r, series * table->metrics + metric, table->series[series].first_row, last);
+	column->count = table->change_count - column->first;
 }
 
-/* Unpack the stream into the scratch if it is packed. */
-static int open_stream(struct block_scratch *s, struct reader *block, struct reader *ret)
+static void read_series(struct reading *r, uint32_t index)
 {
-	uint64_t plain = get_limited(block, BLOCK_STREAM_MAX), packed = get_varint(block);
-	struct reader piece = get_piece(block, packed ? packed : plain);
+	uint64_t code = index ? r->table->series[index - 1].code : 0;
 
-	if (block->bad)
-		return -EBADMSG;
-	if (packed == 0) {
-		*ret = piece;
-		return 0;
+	code += (uint64_t)unzigzag(get_number(r, NUMBER_CODE));
+	r->bad |= code > UINT32_MAX;
+
+	struct table_series *series = table_add_series(r->table, (uint32_t)code, 0);
+	if (!series) {
+		r->error = -ENOMEM;
+		return;
 	}
-	s->stream.length = 0;
-	if (!s->unpack && !(s->unpack = ZSTD_createDCtx()))
-		return -ENOMEM;
-	if (!bytes_room(&s->stream, plain))
-		return -ENOMEM;
-	if (ZSTD_decompressDCtx(s->unpack, s->stream.at, plain, piece.at, packed) != plain)
-		return -EBADMSG;
-	*ret = reader_of(s->stream.at, plain);
-	return 0;
+	read_where(r, series);
+	read_presences(r, index);
+	for (unsigned m = 0; m < r->table->metrics && !damaged(r); m++)
+		read_column(r, index, m);
 }
 
 static int read_head(struct reader *block, struct table *table, uint32_t *ret_series)
@@ -277,21 +299,22 @@ static int read_head(struct reader *block, struct table *table, uint32_t *ret_se
 int block_read(struct block_scratch *s, const void *at, size_t length, struct table *ret)
 {
 	struct reader block = reader_of(at, length);
-	struct reading r = {.table = ret};
+	struct reading r = {.table = ret, .models = &s->models};
 	uint32_t series_count;
 	int error = read_head(&block, ret, &series_count);
 
-	if (error == 0)
-		error = open_stream(s, &block, &r.stream);
 	if (error < 0)
 		return error;
-	r.bits = bits_of(block.at, reader_left(&block));
-	s->heads.length = 0;
+
+	struct reader coded = get_piece(&block, get_varint(&block));
+	if (block.bad)
+		return -EBADMSG;
+	block_models_begin(r.models);
+	r.from = decoder_of(coded, block.at, reader_left(&block));
 	read_ticks(&r);
-	read_series(&r, &s->heads, series_count);
-	if (!damaged(&r))
-		read_columns(&r);
+	for (uint32_t i = 0; i < series_count && !damaged(&r); i++)
+		read_series(&r, i);
 	if (r.error < 0)
 		return r.error;
-	return damaged(&r) || reader_left(&r.stream) > 0 ? -EBADMSG : 0;
+	return damaged(&r) || !decoder_is_used_up(&r.from) ? -EBADMSG : 0;
 }

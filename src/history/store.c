@@ -226,6 +226,12 @@ static int check_identity(struct store *store, struct tally_error *err)
 			"store %s was written by a later Tally: its format is %lld, this one (%s) "
 			"reads up to %d; use that one, or another file",
 			store->path, (long long)version, TALLY_VERSION, STORE_VERSION);
+	/* No released Tally wrote these. */
+	if (version < STORE_VERSION)
+		return tally_refuse(err, -ENOTSUP,
+			"store %s was written by a Tally before 0.1.0: its format is %lld, this one (%s) "
+			"reads %d; move it away, or use another file",
+			store->path, (long long)version, TALLY_VERSION, STORE_VERSION);
 	return check_metrics(store, err);
 }
 
@@ -273,7 +279,7 @@ static int open_db(struct store *store, bool immutable, struct tally_error *err)
 		return store_fail(store, err, "open");
 	sqlite3_extended_result_codes(store->db, 1);
 	sqlite3_busy_timeout(store->db, BUSY_MS);
-	sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, (int)BLOCK_STREAM_MAX * 2);
+	sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, (int)BLOCK_SIZE_MAX * 2);
 	return store_exec(store,
 		"PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0",
 		err, "open");

@@ -8,7 +8,7 @@
  *     names    its processes, by the numbers that series are coded with
  *     blocks   blocks of block.h, by (task, tier, number). The open rows of the coarser resolutions
  *              are blocks too, written again under their number as they grow
- *     ticks    times, in chunks
+ *     ticks    times, in chunks (ticks_pack.h)
  *     journal  open rows of the finest resolution: what each tick added (journal.h)
  *
  * Every row that holds figures bears a checksum over all that gives them a meaning, the name of the
@@ -26,7 +26,7 @@
 #include "history/internal.h"
 
 /** Version of the tables; a file of a later one is refused. */
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 /** The least that a store can be limited to, and what it is limited to unless told. */
 #define STORE_BYTES_MIN	    ((uint64_t)1 << 20)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include "base/fail.h"
+#include "history/ticks_pack.h"
 
 /* End a query: what the last step said decides. */
 static int finish(struct store *store, sqlite3_stmt *s, int step, struct tally_error *err)
@@ -118,21 +119,6 @@ int store_read_block(struct store *store, uint64_t task, const char *task_name, 
 	return sum == store_block_checksum(&block) ? 0 : damaged(store, err, "a block");
 }
 
-static bool unpack_ticks(struct reader bytes, struct tick_chunk *ret)
-{
-	uint64_t boot = 0, step = 0, offset = 0;
-
-	for (ret->count = 0; reader_left(&bytes) > 0 && ret->count < CHUNK_TICKS; ret->count++) {
-		uint64_t next = boot + step + (uint64_t)unzigzag(get_varint(&bytes));
-
-		offset += (uint64_t)unzigzag(get_varint(&bytes));
-		step = ret->count ? next - boot : 0;
-		boot = next;
-		ret->at[ret->count] = (struct tick){(int64_t)(boot + offset), (int64_t)boot};
-	}
-	return !bytes.bad && ret->count > 0 && reader_left(&bytes) == 0;
-}
-
 int store_read_ticks(struct store *store, unsigned tier, uint64_t chunk_number,
 	struct tick_chunk *ret, struct tally_error *err)
 {
@@ -153,7 +139,7 @@ int store_read_ticks(struct store *store, unsigned tier, uint64_t chunk_number,
 		ret->era = (uint32_t)sqlite3_column_int64(s, 0);
 		r = store_bytes_checksum(tier, chunk_number, ret->era, blob, length) ==
 					    (uint32_t)sqlite3_column_int64(s, 1) &&
-				    unpack_ticks(reader_of(blob, length), ret)
+				    ticks_unpack(reader_of(blob, length), ret)
 			    ? 0
 			    : damaged(store, err, "a chunk of times");
 	}

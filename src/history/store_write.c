@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include "base/fail.h"
+#include "history/ticks_pack.h"
 
 int store_put_task(struct store *store, uint64_t task, const char *name, struct tally_error *err)
 {
@@ -57,34 +58,17 @@ int store_put_block(struct store *store, const struct store_block *block, struct
 	return store_run(store, s, err, "write");
 }
 
-/* Times: how much each interval differs from the one before, and how far the wall clock went off. */
-static size_t pack_ticks(const struct tick_chunk *chunk, struct bytes *to)
-{
-	int64_t boot = 0, step = 0, offset = 0;
-
-	for (uint32_t i = 0; i < chunk->count; i++) {
-		const struct tick *tick = &chunk->at[i];
-
-		put_varint(to, zigzag(tick->boot_ns - boot - step));
-		put_varint(to, zigzag(tick->wall_ns - tick->boot_ns - offset));
-		step = i ? tick->boot_ns - boot : 0;
-		boot = tick->boot_ns;
-		offset = tick->wall_ns - tick->boot_ns;
-	}
-	return to->length;
-}
-
 int store_put_ticks(struct store *store, unsigned tier, uint64_t chunk_number,
 	const struct tick_chunk *chunk, struct tally_error *err)
 {
-	uint8_t room[CHUNK_TICKS * 2 * VARINT_MAX];
+	uint8_t room[TICKS_PACKED_MAX];
 	struct bytes bytes = {.at = room, .capacity = sizeof(room)};
 	const struct tick *last = &chunk->at[chunk->count - 1];
 	sqlite3_stmt *s = store_prepare(store, STATEMENT_PUT_TICKS,
 		"INSERT OR REPLACE INTO ticks (tier, chunk, era, last_boot, last_wall, sum, bytes)"
 		" VALUES (?, ?, ?, ?, ?, ?, ?)");
 
-	pack_ticks(chunk, &bytes);
+	ticks_pack(chunk, &bytes);
 	if (s) {
 		sqlite3_bind_int64(s, 1, tier);
 		sqlite3_bind_int64(s, 2, (sqlite3_int64)chunk_number);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Blocks and logs come from a store that may be damaged or made by somebody else. */
+/** Blocks, times and logs come from a store that may be damaged or made by somebody else. */
 #include <stddef.h>
 #include <stdint.h>
 #include "history/block.h"
 #include "history/rows.h"
+#include "history/ticks_pack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,8 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct block_scratch *scratch;
 	static struct table table;
+	struct tick_chunk chunk;
 	struct reader block;
 
+	ticks_unpack(reader_of(data, size), &chunk);
 	if (!scratch && !(scratch = block_scratch_new()))
 		return 0;
 	if (block_read(scratch, data, size, &table) == 0)
