@@ -237,6 +237,19 @@ static void a_later_format_is_refused(void **state)
 	assert_int_equal(err.code, -ENOTSUP);
 }
 
+static void a_format_of_before_is_refused(void **state)
+{
+	struct tally_error err;
+
+	history_close(open_store(path, false, 0, NULL, NULL));
+	sql("PRAGMA user_version = 1");
+	assert_null(open_store(path, false, 0, NULL, &err));
+	assert_int_equal(err.code, -ENOTSUP);
+	assert_non_null(strstr(err.message, "format is 1"));
+	assert_null(open_store(path, true, 0, NULL, &err));
+	assert_int_equal(err.code, -ENOTSUP);
+}
+
 static void another_programs_database_is_left_alone(void **state)
 {
 	struct tally_error err;
@@ -508,6 +521,7 @@ int main(void)
 		TEST(links_are_refused),
 		TEST(a_limit_that_is_too_low_is_refused),
 		TEST(a_later_format_is_refused),
+		TEST(a_format_of_before_is_refused),
 		TEST(another_programs_database_is_left_alone),
 		TEST(a_damaged_file_is_set_aside),
 		TEST(it_is_replaced_when_it_is_damaged_in_use),
