@@ -480,6 +480,96 @@ static void what_had_no_group_is_tracked_when_there_is_one(void **state)
 		"no user namespace with a limit of fanotify of its own");
 }
 
+/* In a user namespace with a limit of its own, of fewer marks than there are directories. */
+static void walk_what_has_too_many_directories(const char *path)
+{
+	struct disk_options options = {
+		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = "track,walk"};
+	struct disk_reading reading;
+	uint32_t sandbox, small;
+	char below[300];
+	struct disk *disk;
+
+	if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
+		!write_file("/proc/sys/user/max_fanotify_marks", "5"))
+		_exit(LACKING);
+	snprintf(below, sizeof(below), "%s/1", path);
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 3, &reading);
+	assert_int_equal(reading.code, 0);
+	assert_string_equal(reading.method, "walk");
+	assert_non_null(strstr(reading.why, "max_user_marks"));
+	assert_int_equal(reading.bytes, tree_du((char *)path));
+	assert_int_equal(reading.files, tree_files((char *)path));
+
+	/* Its marks were given back: a small one has room. */
+	assert_int_equal(disk_watch(disk, below, &small, NULL), 0);
+	wait_for_looks(disk, small, 1, &reading);
+	assert_string_equal(reading.method, "track");
+	disk_close(disk);
+}
+
+static void more_directories_than_marks_are_walked(void **state)
+{
+	char *path = tree_new(tree_quick());
+
+	tree_run(path, "mkdir {1..9}; for i in {1..9}; do echo >$i/x; done");
+	run_apart(walk_what_has_too_many_directories, path,
+		"no user namespace with a limit of fanotify of its own");
+}
+
+/* -- a sandbox that becomes something else ---------------------------------------------------- */
+
+static void wait_for_code(struct disk *disk, uint32_t sandbox, int code, struct disk_reading *ret)
+{
+	for (int i = 0; i < 3000; i++) {
+		disk_read(disk, sandbox, ret);
+		if (ret->code == code)
+			return;
+		usleep(10000);
+	}
+	fail_msg("the sandbox answers %d (%s), not %d", ret->code, ret->why, code);
+}
+
+static void swap_for_a_symlink(const char *method)
+{
+	char *path = tree_new(tree_quick());
+	struct disk_options options = {
+		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = method};
+	struct disk_reading reading, before;
+	char box[300];
+	uint32_t sandbox;
+	struct disk *disk;
+
+	tree_run(path, "mkdir box other new; echo >box/x; echo >new/a; echo >new/b;"
+		       "head -c 1M /dev/zero >other/big");
+	snprintf(box, sizeof(box), "%s/box", path);
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	assert_int_equal(disk_watch(disk, box, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, 1, &before);
+	assert_string_equal(before.method, method);
+
+	tree_run(path, "mv box gone; ln -s other box");
+	wait_for_code(disk, sandbox, -ENOTDIR, &reading);
+	assert_non_null(strstr(reading.why, "a symlink is not followed"));
+	assert_int_equal(reading.bytes, before.bytes);
+
+	tree_run(path, "rm box; mv new box");
+	wait_for_code(disk, sandbox, 0, &reading);
+	assert_int_equal(reading.bytes, tree_du(box));
+	assert_int_equal(reading.files, 3);
+	disk_close(disk);
+	tree_free(path);
+}
+
+static void sandbox_swapped_for_a_symlink_is_not_followed(void **state)
+{
+	swap_for_a_symlink("walk");
+	if (access("/proc/sys/fs/fanotify", F_OK) == 0)
+		swap_for_a_symlink("track");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +587,8 @@ int main(void)
 		cmocka_unit_test(bind_mount_loop_ends_for_the_tracker),
 		cmocka_unit_test(ordinary_user_without_fanotify_is_right_too),
 		cmocka_unit_test(what_had_no_group_is_tracked_when_there_is_one),
+		cmocka_unit_test(more_directories_than_marks_are_walked),
+		cmocka_unit_test(sandbox_swapped_for_a_symlink_is_not_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
