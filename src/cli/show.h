@@ -24,9 +24,14 @@ struct showing {
 /** Begin a zeroed one with its titles. */
 void showing_begin(struct showing *showing);
 
-/** Add a row. @life, @pid  "" where there is none to be told. */
+/**
+ * Add a row.
+ *
+ * @life, @pid   "" where there is none to be told.
+ * @disk_method  How the disk usage is known; NULL or "": not told.
+ */
 void showing_add(struct showing *showing, const char *name, const char *life, const char *pid,
-	const struct tally_reading *reading);
+	const struct tally_reading *reading, const char *disk_method);
 
 /** Print it, then the reasons, and free it. @return 0, -ENOMEM */
 int showing_print(struct showing *showing);

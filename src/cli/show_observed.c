@@ -73,7 +73,7 @@ static void add_process(
 	if (json_is_integer(number))
 		snprintf(pid, sizeof(pid), "%" JSON_INTEGER_FORMAT, json_integer_value(number));
 	read_figures(process, &reading);
-	showing_add(showing, name, text_of(process, "life"), pid, &reading);
+	showing_add(showing, name, text_of(process, "life"), pid, &reading, NULL);
 }
 
 static int show_table(const json_t *answer, const char *only)
@@ -89,7 +89,7 @@ static int show_table(const json_t *answer, const char *only)
 		if (!only) {
 			read_figures(task, &reading);
 			showing_add(&showing, text_of(task, "task"), text_of(task, "state"), "",
-				&reading);
+				&reading, text_of(task, "disk_method"));
 		}
 		json_array_foreach(json_object_get(task, "processes"), j, process)
 			add_process(&showing, text_of(task, "task"), process, only);

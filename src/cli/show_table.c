@@ -52,13 +52,32 @@ static void add_figures(struct showing *showing, const struct tally_reading *rea
 	}
 }
 
+/* What the sandbox uses, and how that is known. To have none is nothing that should be explained. */
+static void add_disk(struct showing *showing, const struct tally_sample *sample, const char *method)
+{
+	uint8_t reason = sample->reason[TALLY_DISK];
+	char bytes[FORMAT_SIZE], text[2 * FORMAT_SIZE];
+
+	if (!tally_sample_has(sample, TALLY_DISK)) {
+		if (reason == TALLY_REASON_DISK_PENDING || reason == TALLY_REASON_DISK_FAILED)
+			add_absent(showing, sample, TALLY_DISK);
+		else
+			table_add(&showing->table, "");
+		return;
+	}
+	format_metric(bytes, TALLY_DISK, sample->value[TALLY_DISK]);
+	snprintf(text, sizeof(text), "%s (%s)", bytes, method ? method : "");
+	table_add(&showing->table, method && *method ? text : bytes);
+}
+
 void showing_add(struct showing *showing, const char *name, const char *life, const char *pid,
-	const struct tally_reading *reading)
+	const struct tally_reading *reading, const char *disk_method)
 {
 	table_add(&showing->table, name);
 	table_add(&showing->table, life);
 	table_add(&showing->table, pid);
 	add_figures(showing, reading);
+	add_disk(showing, &reading->sample, disk_method);
 }
 
 static void show_task(
@@ -70,7 +89,7 @@ static void show_task(
 	snprintf(showing->task, sizeof(showing->task), "%s", info->id);
 	if (wanted->process)
 		return;
-	showing_add(showing, info->id, tally_life_name(info->life), "", reading);
+	showing_add(showing, info->id, tally_life_name(info->life), "", reading, info->disk_method);
 }
 
 static void show_process(
@@ -88,7 +107,7 @@ static void show_process(
 		snprintf(name, sizeof(name), "  %s", info->name);
 	if (info->pid)
 		snprintf(pid, sizeof(pid), "%d", (int)info->pid);
-	showing_add(showing, name, tally_life_name(info->life), pid, reading);
+	showing_add(showing, name, tally_life_name(info->life), pid, reading, NULL);
 }
 
 void showing_begin(struct showing *showing)
@@ -100,8 +119,10 @@ void showing_begin(struct showing *showing)
 		table_add(table, titles[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
 		table_add(table, figures[i].title);
+	table_add(table, "DISK");
 	table->columns = table->count;
-	for (size_t i = 2; i < table->columns; i++)
+	table->last_may_go = true;
+	for (size_t i = 2; i < table->columns - 1; i++)
 		table->right[i] = true;
 }
 

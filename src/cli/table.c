@@ -41,13 +41,25 @@ static void find_widths(const struct table *table, size_t widths[TABLE_COLUMNS_M
 			widths[i % table->columns] = table->cells[i].columns;
 }
 
-static void put_cell(const struct table *table, size_t index, size_t width, FILE *out)
+/* How many columns are shown. */
+static size_t count_shown(const struct table *table)
+{
+	bool any = !table->last_may_go;
+
+	for (size_t i = 2 * table->columns; i <= table->count && !any; i += table->columns)
+		any = table->cells[i - 1].columns > 0;
+	return table->columns - !any;
+}
+
+static void put_cell(const struct table *table, size_t index, size_t shown, size_t width, FILE *out)
 {
 	const struct table_cell *cell = &table->cells[index];
 	size_t column = index % table->columns;
 	int padding = (int)(width - cell->columns);
-	bool last = column + 1 == table->columns;
+	bool last = column + 1 == shown;
 
+	if (column >= shown)
+		return;
 	fprintf(out, "%s%*s%s", column ? "  " : "", table->right[column] ? padding : 0, "",
 		cell->text);
 	if (!table->right[column] && !last)
@@ -56,7 +68,7 @@ static void put_cell(const struct table *table, size_t index, size_t width, FILE
 
 int table_print(struct table *table, FILE *out, const struct style *style)
 {
-	size_t widths[TABLE_COLUMNS_MAX];
+	size_t widths[TABLE_COLUMNS_MAX], shown = count_shown(table);
 	int r = table->failed ? -ENOMEM : 0;
 
 	find_widths(table, widths);
@@ -65,7 +77,7 @@ int table_print(struct table *table, FILE *out, const struct style *style)
 
 		if (begins && i == 0)
 			fputs(style->bold, out);
-		put_cell(table, i, widths[i % table->columns], out);
+		put_cell(table, i, shown, widths[i % table->columns], out);
 		if (ends)
 			fprintf(out, "%s\n", i < table->columns ? style->off : "");
 	}

@@ -18,6 +18,7 @@ struct table_cell {
 struct table {
 	size_t columns;
 	bool right[TABLE_COLUMNS_MAX]; /**< Which columns are figures. */
+	bool last_may_go; /**< The last column is left out when there is nothing below its title. */
 	struct table_cell *cells;
 	size_t count, room;
 	bool failed; /**< A cell was lost for want of memory. */

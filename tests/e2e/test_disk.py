@@ -156,6 +156,22 @@ def test_the_heaviest_directories_are_known_without_reading(tmp_path, child, obs
     assert str(task.sandbox) in table
 
 
+def test_show_tells_the_usage_and_how_it_is_known(tmp_path, child, observe, tally):
+    task = Task(tmp_path, child, ["sleep", "60"])
+    observer = watching(observe, task)
+    (task.sandbox / "file").write_bytes(b"x" * 3_000_000)
+    wait_for(lambda: observer.tasks()["task"]["disk_bytes"] > 3_000_000, "the file to be seen")
+    title, total, process, *_ = tally("show", "--socket", observer.socket).stdout.splitlines()
+    method = observer.tasks()["task"]["disk_method"]
+    assert title.endswith("  DISK")
+    assert total.endswith(f"2.87 MiB ({method})") and "MiB (" not in process
+    # So does the past. No process alone has a figure: then there is no such column.
+    past = tally("show", "--socket", observer.socket, "--at", "now").stdout.splitlines()
+    assert past[0].endswith("  DISK") and "  2.87 MiB" in past[1]
+    alone = tally("show", "--socket", observer.socket, "task/web").stdout.splitlines()
+    assert alone[0].endswith("FDS")
+
+
 def test_a_sandbox_is_walked_without_an_observer(tmp_path, child, tally):
     task = Task(tmp_path, child, ["sleep", "60"])
     make_tree(task.sandbox)
