@@ -79,7 +79,8 @@ struct history_record {
  *          only, and there is none), -ENOTSUP (a later Tally wrote it).
  *
  * With a store: reads and, after a crash, repairs it; may take a second for a large one. A damaged
- * file is renamed, which is said, and a new one begun. From then on only a thread of its own
+ * file, or one in a format of before, is renamed, which is said, and a new one begun; read only, that
+ * is -EBADMSG or -ESTALE. From then on only a thread of its own
  * writes: no other call waits for the disk, but that queries read what memory no longer has.
  */
 int history_open(

@@ -196,7 +196,7 @@ static int replace(struct history *history, struct keeper *k, struct tally_error
 	store_close(k->store);
 	k->store = NULL;
 	k->damaged++;
-	r = store_file_set_aside(k->path, aside, err);
+	r = store_file_set_aside(k->path, "damaged", aside, err);
 	if (r == 0)
 		r = store_open(k->path, false, k->limit, &k->store, err);
 	if (r == 0)
@@ -324,14 +324,15 @@ static int open_writer(struct history *history, struct keeper *k, struct tally_e
 	struct tally_error why;
 	int r = store_open(k->path, false, k->limit, &k->store, err);
 
-	if (r != -EBADMSG)
+	if (r != -EBADMSG && r != -ESTALE)
 		return r;
+	bool damaged = r == -EBADMSG;
 	why = *err;
-	r = store_file_set_aside(k->path, aside, err);
+	r = store_file_set_aside(k->path, damaged ? "damaged" : "earlier", aside, err);
 	if (r == 0)
 		r = store_open(k->path, false, k->limit, &k->store, err);
 	if (r == 0) {
-		k->damaged++;
+		k->damaged += damaged;
 		log_say(&history->log, TALLY_LOG_WARN,
 			"%s; it was set aside as %s, and a new one begun", why.message, aside);
 	}

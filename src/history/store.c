@@ -226,11 +226,9 @@ static int check_identity(struct store *store, struct tally_error *err)
 			"store %s was written by a later Tally: its format is %lld, this one (%s) "
 			"reads up to %d; use that one, or another file",
 			store->path, (long long)version, TALLY_VERSION, STORE_VERSION);
-	/* No released Tally wrote these. */
 	if (version < STORE_VERSION)
-		return tally_refuse(err, -ENOTSUP,
-			"store %s was written by a Tally before 0.1.0: its format is %lld, this one (%s) "
-			"reads %d; move it away, or use another file",
+		return tally_refuse(err, -ESTALE,
+			"store %s is in a format of before: %lld, and this Tally (%s) reads %d",
 			store->path, (long long)version, TALLY_VERSION, STORE_VERSION);
 	return check_metrics(store, err);
 }

@@ -87,8 +87,13 @@ int store_file_create(const char *path, struct tally_error *err);
  */
 int store_file_lock(const char *path, int *ret_fd, struct tally_error *err);
 
-/** Rename a damaged file and what belongs to it. @ret its new name. */
-int store_file_set_aside(const char *path, char ret[4096], struct tally_error *err);
+/**
+ * Rename a file that cannot be gone on with, and what belongs to it.
+ *
+ * @what  "damaged" or "earlier": its new name, @ret, is FILE.what-TIME.
+ */
+int store_file_set_aside(
+	const char *path, const char *what, char ret[4096], struct tally_error *err);
 
 /** Bytes of the file and of its log, as they are on disk. */
 uint64_t store_file_bytes(const char *path);
@@ -101,6 +106,7 @@ uint64_t store_file_wal_bytes(const char *path);
  *
  * @bytes      Limit of the files together; 0: the default. Ignored when reading only.
  * @return     As above; -ENOENT (read only, and there is none); -ENOTSUP (a later Tally wrote it);
+ *             -ESTALE (in a format of before);
  *             -EINVAL (the limit is too low, or it is a database of another program).
  */
 int store_open(const char *path, bool read_only, uint64_t bytes, struct store **ret,

@@ -108,7 +108,8 @@ int store_file_lock(const char *path, int *ret_fd, struct tally_error *err)
 	return 0;
 }
 
-int store_file_set_aside(const char *path, char ret[4096], struct tally_error *err)
+int store_file_set_aside(
+	const char *path, const char *what, char ret[4096], struct tally_error *err)
 {
 	char from[PATH_MAX], to[PATH_MAX + 16], when[32];
 	struct tm tm;
@@ -117,7 +118,7 @@ int store_file_set_aside(const char *path, char ret[4096], struct tally_error *e
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
 	for (unsigned i = 0; i < 100; i++) {
-		snprintf(ret, 4096, i ? "%s.damaged-%s-%u" : "%s.damaged-%s", path, when, i);
+		snprintf(ret, 4096, i ? "%s.%s-%s-%u" : "%s.%s-%s", path, what, when, i);
 		if (access(ret, F_OK) < 0)
 			break;
 	}

@@ -237,19 +237,6 @@ static void a_later_format_is_refused(void **state)
 	assert_int_equal(err.code, -ENOTSUP);
 }
 
-static void a_format_of_before_is_refused(void **state)
-{
-	struct tally_error err;
-
-	history_close(open_store(path, false, 0, NULL, NULL));
-	sql("PRAGMA user_version = 1");
-	assert_null(open_store(path, false, 0, NULL, &err));
-	assert_int_equal(err.code, -ENOTSUP);
-	assert_non_null(strstr(err.message, "format is 1"));
-	assert_null(open_store(path, true, 0, NULL, &err));
-	assert_int_equal(err.code, -ENOTSUP);
-}
-
 static void another_programs_database_is_left_alone(void **state)
 {
 	struct tally_error err;
@@ -261,26 +248,56 @@ static void another_programs_database_is_left_alone(void **state)
 	assert_non_null(strstr(err.message, "another program"));
 }
 
+/* Where the file went, by what was said; it can be written again. */
+static void check_set_aside(struct history *h, struct said *said, char name[128])
+{
+	assert_non_null(h);
+	assert_int_equal(said->count, 1);
+	char *at = strstr(said->last, "set aside as ");
+	assert_non_null(at);
+	at += strlen("set aside as ");
+	snprintf(name, 128, "%.*s", (int)strcspn(at, ","), at);
+	assert_int_equal(access(name, F_OK), 0);
+	write_ticks(h, 1, 1, 10, past_boot());
+	check_task(h, 0, 1, 10);
+}
+
 static void a_damaged_file_is_set_aside(void **state)
 {
 	struct said said = {0};
-	char command[512];
+	char command[512], name[128];
 
 	history_close(open_store(path, false, 0, NULL, NULL));
 	snprintf(command, sizeof(command),
 		"dd if=/dev/urandom of=%s bs=4096 count=1 conv=notrunc 2>/dev/null", path);
 	assert_int_equal(system(command), 0);
 	struct history *h = open_store(path, false, 0, &said, NULL);
-	assert_non_null(h);
-	assert_int_equal(said.count, 1);
-	char *name = strstr(said.last, "set aside as ");
-	assert_non_null(name);
-	name += strlen("set aside as ");
-	*strchr(name, ',') = '\0';
-	assert_int_equal(access(name, F_OK), 0);
-	write_ticks(h, 1, 1, 10, past_boot());
-	check_task(h, 0, 1, 10);
+	check_set_aside(h, &said, name);
+	assert_non_null(strstr(name, ".damaged-"));
 	history_close(h);
+}
+
+static void a_file_in_a_format_of_before_is_set_aside(void **state)
+{
+	struct said said = {0};
+	struct history_status status;
+	struct tally_error err;
+	char name[128];
+
+	history_close(open_store(path, false, 0, NULL, NULL));
+	sql("PRAGMA user_version = 1");
+	assert_null(open_store(path, true, 0, NULL, &err));
+	assert_int_equal(err.code, -ESTALE);
+	assert_non_null(strstr(err.message, "a format of before: 1"));
+
+	struct history *h = open_store(path, false, 0, &said, NULL);
+	check_set_aside(h, &said, name);
+	assert_non_null(strstr(name, ".earlier-"));
+	history_status(h, &status);
+	assert_int_equal(status.store_damaged, 0);
+	history_close(h);
+	assert_null(open_store(name, true, 0, NULL, &err)); /* As it was. */
+	assert_int_equal(err.code, -ESTALE);
 }
 
 static void it_is_replaced_when_it_is_damaged_in_use(void **state)
@@ -521,9 +538,9 @@ int main(void)
 		TEST(links_are_refused),
 		TEST(a_limit_that_is_too_low_is_refused),
 		TEST(a_later_format_is_refused),
-		TEST(a_format_of_before_is_refused),
 		TEST(another_programs_database_is_left_alone),
 		TEST(a_damaged_file_is_set_aside),
+		TEST(a_file_in_a_format_of_before_is_set_aside),
 		TEST(it_is_replaced_when_it_is_damaged_in_use),
 		TEST(the_limit_of_its_size_holds),
 		TEST(it_holds_while_somebody_reads_all_the_time),

@@ -226,7 +226,7 @@ static int begin_anew(struct queue *q, const struct log *log, struct tally_error
 	struct tally_error why = *err;
 
 	close_db(q);
-	int r = store_file_set_aside(q->path, aside, err);
+	int r = store_file_set_aside(q->path, "damaged", aside, err);
 	if (r < 0)
 		return r;
 	log_say(log, TALLY_LOG_ERROR, "%s; what waited in it was set aside as %s", why.message,
