@@ -10,6 +10,7 @@
 #include <seccomp.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/quota.h>
 #include <unistd.h>
 #include "base/attr.h"
 #include "base/fail.h"
@@ -78,6 +79,11 @@ static int allow_narrow(scmp_filter_ctx filter)
 		/* The disk worker steps back from ordinary priority and, where that starves it, forth. */
 		{"sched_setscheduler", {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = SCHED_OTHER}},
 		{"sched_setscheduler", {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = SCHED_IDLE}},
+		/* To ask for the quota of a project, not to set any. */
+		{"quotactl_fd", {.arg = 1,
+					.op = SCMP_CMP_MASKED_EQ,
+					.datum_a = UINT32_MAX,
+					.datum_b = QCMD((uint32_t)Q_GETQUOTA, PRJQUOTA)}},
 		{"ioprio_set", {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = 0}},
 	};
 	int r = 0;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/quota.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,6 +74,22 @@ static int meddle(void)
 static int call_the_unknown(void)
 {
 	return refused(syscall(9999)) || refused(syscall(SYS_acct, NULL));
+}
+
+static int ask_for_quotas(void)
+{
+	char room[256];
+	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long asked = syscall(SYS_quotactl_fd, fd, QCMD((uint32_t)Q_GETQUOTA, PRJQUOTA), 7, room);
+
+	/* The kernel itself has another reason, for root. */
+	if (asked < 0 && errno == EPERM && geteuid() == 0)
+		return 1;
+	return refused(syscall(
+		       SYS_quotactl_fd, fd, QCMD((uint32_t)Q_SETQUOTA, PRJQUOTA), 7, room)) ||
+	       refused(syscall(
+		       SYS_quotactl_fd, fd, QCMD((uint32_t)Q_GETQUOTA, USRQUOTA), 7, room)) ||
+	       refused(syscall(SYS_quotactl, QCMD((uint32_t)Q_GETQUOTA, PRJQUOTA), "/", 7, room));
 }
 
 static void *take_ordinary_priority(void *argument)
@@ -140,6 +157,11 @@ static void it_meddles_with_nobody(void **state)
 	expect_well(meddle);
 }
 
+static void it_asks_for_quotas_and_sets_none(void **state)
+{
+	expect_well(ask_for_quotas);
+}
+
 static void an_unknown_call_fails_and_does_not_kill(void **state)
 {
 	expect_well(call_the_unknown);
@@ -174,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_starts_no_programs),
 		cmocka_unit_test(it_meddles_with_nobody),
+		cmocka_unit_test(it_asks_for_quotas_and_sets_none),
 		cmocka_unit_test(an_unknown_call_fails_and_does_not_kill),
 		cmocka_unit_test(threads_still_start_and_choose_their_priority),
 		cmocka_unit_test(the_store_is_still_written),
