@@ -3,7 +3,7 @@
 
 import { setText } from "./dom.js";
 import { Feed } from "./feed.js";
-import { clock, count, duration } from "./format.js";
+import { clock, counted, duration } from "./format.js";
 import { startKeys } from "./keys.js";
 import { emptyMessage } from "./messages.js";
 import { Overview, marksOf } from "./overview.js";
@@ -98,7 +98,10 @@ function showHealth() {
 	if (kind === "loading") setText(status, "Asking the observer…");
 	else if (bad) setText(status, quiet > 2 ? `${duration(Math.round(quiet))} old` : "not fresh");
 	else if (known)
-		setText(status, `${count(known.tasks)} tasks · ${count(known.pids)} processes · ${known.collector}`);
+		setText(
+			status,
+			`${counted(known.tasks, "task", "tasks")} · ${counted(known.pids, "process", "processes")} · ${known.collector}`,
+		);
 	drawBar();
 }
 

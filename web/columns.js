@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The columns of the table of tasks: what they show, what they are sorted by.
 
-import { byteRate, bytes, cores, count } from "./format.js";
+import { byteRate, bytes, cores, count, counted } from "./format.js";
 
 /** What of a column: key of the figure, how it is read, and whether a bar shows its part. */
 export const COLUMNS = [
@@ -18,7 +18,7 @@ export const COLUMNS = [
 /** "2 OOM kills"; null: none that is known of. */
 export function oomText(figures) {
 	const kills = figures?.oom_kills ?? 0;
-	return kills > 0 ? `${count(kills)} OOM ${kills === 1 ? "kill" : "kills"}` : null;
+	return kills > 0 ? counted(kills, "OOM kill", "OOM kills") : null;
 }
 
 function compareValues(a, b) {

@@ -43,6 +43,11 @@ export function count(value) {
 	return wholeNumbers.format(Math.round(value));
 }
 
+/** 1 task, 2 tasks. */
+export function counted(value, one, many) {
+	return `${count(value)} ${value === 1 ? one : many}`;
+}
+
 /** 0.42 s, 12.3 s, 4 min 12 s, 3 h 5 min, 2 d 4 h. */
 export function duration(seconds) {
 	if (seconds === null || seconds === undefined) return null;

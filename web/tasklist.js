@@ -4,6 +4,7 @@
 import { COLUMNS, filterTasks, oomText, sortTasks } from "./columns.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { metricsBehind, whyAbsent } from "./feed.js";
+import { count, counted } from "./format.js";
 import { Spark, Sparklines } from "./sparkline.js";
 import { address, change, state } from "./state.js";
 import { putFigure } from "./tooltip.js";
@@ -158,8 +159,8 @@ export class TaskList {
 		this.#most = {};
 		for (const { id, key, bar } of COLUMNS)
 			if (bar) this.#most[id] = this.#tasks.reduce((most, task) => Math.max(most, task[key] ?? 0), 0);
-		const all = this.#tasks.length;
-		setText(this.found, state.filter ? `${this.#shown.length} of ${all} tasks` : `${all} ${all === 1 ? "task" : "tasks"}`);
+		const all = counted(this.#tasks.length, "task", "tasks");
+		setText(this.found, state.filter ? `${count(this.#shown.length)} of ${all}` : all);
 		setAttribute(this.table, "aria-rowcount", this.#shown.length + 1);
 		this.#summarise();
 		this.render();

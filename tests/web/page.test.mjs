@@ -424,7 +424,7 @@ test("of a thousand tasks only the rows that are seen are in the document", skip
 	const many = await Observer.start(sources, { interval: "1s" });
 	const page = await browser.open(`${many.url}/?sort=task`);
 	await until("the first row", async () => (await rows(page))[0]?.task === "task-0000");
-	await until("it counts them", async () => (await page.textContent(".found")) === `${MANY} tasks`);
+	await until("it counts them", async () => (await page.textContent(".found")) === `${MANY.toLocaleString("en")} tasks`);
 	const most = () => page.$$eval(".rows > .row", (all) => all.length);
 	assert.ok((await most()) < 60, `${await most()} rows`);
 	assert.equal(await attribute(page, ".tasks", "aria-rowcount"), String(MANY + 1));
