@@ -437,21 +437,30 @@ static bool write_file(const char *path, const char *text)
 	return ok;
 }
 
-/* In a user namespace with a limit of its own, of one group. */
-static void get_a_group_when_another_is_gone(const char *path)
+/* In a user namespace of its own. */
+static struct disk *opened_with_limit(const char *limit, const char *value)
 {
 	struct disk_options options = {
 		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = "track,walk"};
+	struct disk *disk;
+	char file[64];
+
+	snprintf(file, sizeof(file), "/proc/sys/user/%s", limit);
+	if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
+		!write_file(file, value))
+		_exit(LACKING);
+	assert_int_equal(disk_open(&options, &disk, NULL), 0);
+	return disk;
+}
+
+static void get_a_group_when_another_is_gone(const char *path)
+{
+	struct disk *disk = opened_with_limit("max_fanotify_groups", "1");
 	struct disk_reading reading;
 	uint32_t first, second;
 	char other[300];
-	struct disk *disk;
 
-	if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
-		!write_file("/proc/sys/user/max_fanotify_groups", "1"))
-		_exit(LACKING);
 	snprintf(other, sizeof(other), "%s/b", path);
-	assert_int_equal(disk_open(&options, &disk, NULL), 0);
 	assert_int_equal(disk_watch(disk, path, &first, NULL), 0);
 	wait_for_looks(disk, first, 1, &reading);
 	if (strcmp(reading.method, "track") != 0)
@@ -480,21 +489,14 @@ static void what_had_no_group_is_tracked_when_there_is_one(void **state)
 		"no user namespace with a limit of fanotify of its own");
 }
 
-/* In a user namespace with a limit of its own, of fewer marks than there are directories. */
 static void walk_what_has_too_many_directories(const char *path)
 {
-	struct disk_options options = {
-		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = "track,walk"};
+	struct disk *disk = opened_with_limit("max_fanotify_marks", "5");
 	struct disk_reading reading;
 	uint32_t sandbox, small;
 	char below[300];
-	struct disk *disk;
 
-	if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", "0 0 1") ||
-		!write_file("/proc/sys/user/max_fanotify_marks", "5"))
-		_exit(LACKING);
 	snprintf(below, sizeof(below), "%s/1", path);
-	assert_int_equal(disk_open(&options, &disk, NULL), 0);
 	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
 	wait_for_looks(disk, sandbox, 3, &reading);
 	assert_int_equal(reading.code, 0);
