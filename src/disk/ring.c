@@ -226,20 +226,32 @@ static unsigned take_completions(struct ring *ring)
 	return count;
 }
 
+static int enter(const struct ring *ring, unsigned submit, unsigned wait)
+{
+	unsigned flags = wait ? IORING_ENTER_GETEVENTS : 0;
+
+	return (int)syscall(SYS_io_uring_enter, ring->fd, submit, wait, flags, NULL, 0);
+}
+
 /*
  * What was submitted must complete before this returns: the kernel writes to the batch. False only
  * when nothing was.
+ *
+ * Whoever waits in the ring is woken for every name, which costs as much as the answer. So the
+ * processor is yielded instead: when we are back, the kernel's thread, which shares it, has mostly
+ * answered all, or waits for the disk.
  */
 static bool submit_and_wait(struct ring *ring, unsigned count)
 {
 	unsigned submitted = 0, completed = 0;
 
 	while (completed < count) {
-		int r = (int)syscall(SYS_io_uring_enter, ring->fd, count - submitted,
-			count - completed, IORING_ENTER_GETEVENTS, NULL, 0);
+		int r = enter(ring, count - submitted, submitted ? count - completed : 0);
 
 		if (r < 0 && !submitted && errno != EINTR && errno != EAGAIN && errno != EBUSY)
 			return false;
+		if (r > 0 && !submitted)
+			sched_yield();
 		if (r > 0)
 			submitted += (unsigned)r;
 		completed += take_completions(ring);
@@ -247,7 +259,7 @@ static bool submit_and_wait(struct ring *ring, unsigned count)
 	return true;
 }
 
-bool ring_stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
+static bool stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
 {
 	unsigned tail = *ring->sq_tail;
 	int64_t wall_ns = clock_boot_ns();
@@ -268,4 +280,33 @@ bool ring_stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
 	wall_ns = clock_boot_ns() - wall_ns;
 	ring->cpu_ns += others_ns < wall_ns ? others_ns : wall_ns;
 	return true;
+}
+
+/*
+ * Whoever waits for the kernel's thread is woken on a processor that idles: then every name costs
+ * the lines of both caches, and the next batch begins elsewhere. So we stay where we are meanwhile.
+ */
+static bool stay(cpu_set_t *ret_before)
+{
+	cpu_set_t here;
+	int cpu = sched_getcpu();
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE ||
+		sched_getaffinity(0, sizeof(*ret_before), ret_before) < 0)
+		return false;
+	CPU_ZERO(&here);
+	CPU_SET(cpu, &here);
+	return sched_setaffinity(0, sizeof(here), &here) == 0;
+}
+
+bool ring_stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
+{
+	cpu_set_t before;
+
+	if (!stay(&before))
+		return false;
+
+	bool done = stat_batch(ring, dir, batch);
+	sched_setaffinity(0, sizeof(before), &before);
+	return done;
 }

@@ -4,7 +4,8 @@
  *
  * It pays where a system call is dear, as in virtual machines that leave to their host at each:
  * the asking then costs more than the answer. The kernel lets a thread of its own do the work; it
- * is kept to one, on the processor of the caller, so that no time is lost on waking another.
+ * is kept to one, on the processor of the caller, who stays there and yields it until the work is
+ * done: so that no time is lost on waking another, or on being woken for each name.
  *
  * Belongs to one thread, which must be the one that opened it.
  */

@@ -83,6 +83,12 @@ static void the_kernels_thread_follows_its_caller(void **state)
 		assert_int_equal(cpu_of_workers(), cpus[i % 2]);
 	}
 	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+
+	/* While it is asked, the caller stays where it is; afterwards it may go where it might. */
+	cpu_set_t after;
+	read_names(ring, dir);
+	assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
+	assert_true(CPU_EQUAL(&before, &after));
 	close(dir);
 	ring_close(ring);
 }
