@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ static size_t count_shown(const struct table *table)
 {
 	bool any = !table->last_may_go;
 
+	assert(table->columns > 0);
 	for (size_t i = 2 * table->columns; i <= table->count && !any; i += table->columns)
 		any = table->cells[i - 1].columns > 0;
 	return table->columns - !any;

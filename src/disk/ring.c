@@ -195,9 +195,11 @@ int64_t ring_cpu_ns(const struct ring *ring)
 	return ring ? ring->cpu_ns : 0;
 }
 
-static void submit_one(struct ring *ring, unsigned at, int dir, struct scan_entry *entry)
+static void submit_one(
+	struct ring *ring, unsigned at, int dir, struct scan_batch *batch, unsigned i)
 {
-	unsigned place = at & ring->sq_mask;
+	struct scan_entry *entry = &batch->entries[i];
+	unsigned place = (at + i) & ring->sq_mask;
 	struct io_uring_sqe *sqe = &ring->sqes[place];
 
 	memset(sqe, 0, sizeof(*sqe));
@@ -207,11 +209,11 @@ static void submit_one(struct ring *ring, unsigned at, int dir, struct scan_entr
 	sqe->len = SCAN_STAT_MASK;
 	sqe->off = (uintptr_t)&entry->stat;
 	sqe->statx_flags = SCAN_STAT_FLAGS;
-	sqe->user_data = (uintptr_t)entry;
+	sqe->user_data = i;
 	ring->sq_array[place] = place;
 }
 
-static unsigned take_completions(struct ring *ring)
+static unsigned take_completions(struct ring *ring, struct scan_batch *batch)
 {
 	unsigned head = *ring->cq_head;
 	unsigned tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
@@ -220,7 +222,7 @@ static unsigned take_completions(struct ring *ring)
 	for (; head != tail; head++) {
 		const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
 
-		((struct scan_entry *)(uintptr_t)cqe->user_data)->code = cqe->res;
+		batch->entries[cqe->user_data].code = cqe->res;
 	}
 	__atomic_store_n(ring->cq_head, head, __ATOMIC_RELEASE);
 	return count;
@@ -241,9 +243,9 @@ static int enter(const struct ring *ring, unsigned submit, unsigned wait)
  * processor is yielded instead: when we are back, the kernel's thread, which shares it, has mostly
  * answered all, or waits for the disk.
  */
-static bool submit_and_wait(struct ring *ring, unsigned count)
+static bool submit_and_wait(struct ring *ring, struct scan_batch *batch)
 {
-	unsigned submitted = 0, completed = 0;
+	unsigned count = batch->count, submitted = 0, completed = 0;
 
 	while (completed < count) {
 		int r = enter(ring, count - submitted, submitted ? count - completed : 0);
@@ -254,7 +256,7 @@ static bool submit_and_wait(struct ring *ring, unsigned count)
 			sched_yield();
 		if (r > 0)
 			submitted += (unsigned)r;
-		completed += take_completions(ring);
+		completed += take_completions(ring, batch);
 	}
 	return true;
 }
@@ -268,9 +270,9 @@ static bool stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
 	if (!bind_to(ring, sched_getcpu()))
 		return false;
 	for (unsigned i = 0; i < batch->count; i++)
-		submit_one(ring, tail + i, dir, &batch->entries[i]);
+		submit_one(ring, tail, dir, batch, i);
 	__atomic_store_n(ring->sq_tail, tail + batch->count, __ATOMIC_RELEASE);
-	if (!submit_and_wait(ring, batch->count)) {
+	if (!submit_and_wait(ring, batch)) {
 		__atomic_store_n(ring->sq_tail, tail, __ATOMIC_RELEASE);
 		return false;
 	}

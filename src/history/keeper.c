@@ -400,7 +400,7 @@ static int open_for_writing(struct history *history, struct keeper *k, struct ta
 /* The resolutions are those of whoever writes it. */
 static int open_for_reading(struct history *history, struct keeper *k, struct tally_error *err)
 {
-	struct store_run last;
+	struct store_run last = {0};
 	int r = store_open(k->path, true, 0, &k->reader, err);
 
 	if (r == 0)
