@@ -27,8 +27,7 @@ void showing_begin(struct showing *showing);
 /**
  * Add a row.
  *
- * @life, @pid   "" where there is none to be told.
- * @disk_method  How the disk usage is known; NULL or "": not told.
+ * @life, @pid, @disk_method  "" where there is none to be told.
  */
 void showing_add(struct showing *showing, const char *name, const char *life, const char *pid,
 	const struct tally_reading *reading, const char *disk_method);

@@ -73,7 +73,7 @@ static void add_process(
 	if (json_is_integer(number))
 		snprintf(pid, sizeof(pid), "%" JSON_INTEGER_FORMAT, json_integer_value(number));
 	read_figures(process, &reading);
-	showing_add(showing, name, text_of(process, "life"), pid, &reading, NULL);
+	showing_add(showing, name, text_of(process, "life"), pid, &reading, "");
 }
 
 static int show_table(const json_t *answer, const char *only)

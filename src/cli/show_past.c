@@ -170,13 +170,13 @@ static void put_rows(struct past *past, const struct stored_task *task, const st
 	char name[512];
 
 	if (!past->process)
-		showing_add(&past->showing, task->id, "", "", &reading, NULL);
+		showing_add(&past->showing, task->id, "", "", &reading, "");
 	for (size_t i = 0; i < parts->count; i++) {
 		if (past->process)
 			snprintf(name, sizeof(name), "%s/%s", task->id, parts->at[i].name);
 		else
 			snprintf(name, sizeof(name), "  %s", parts->at[i].name);
-		showing_add(&past->showing, name, "", "", &parts->at[i].reading, NULL);
+		showing_add(&past->showing, name, "", "", &parts->at[i].reading, "");
 	}
 }
 

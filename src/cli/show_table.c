@@ -66,8 +66,8 @@ static void add_disk(struct showing *showing, const struct tally_sample *sample,
 		return;
 	}
 	format_metric(bytes, TALLY_DISK, sample->value[TALLY_DISK]);
-	snprintf(text, sizeof(text), "%s (%s)", bytes, method ? method : "");
-	table_add(&showing->table, method && *method ? text : bytes);
+	snprintf(text, sizeof(text), "%s (%s)", bytes, method);
+	table_add(&showing->table, *method ? text : bytes);
 }
 
 void showing_add(struct showing *showing, const char *name, const char *life, const char *pid,
@@ -89,7 +89,8 @@ static void show_task(
 	snprintf(showing->task, sizeof(showing->task), "%s", info->id);
 	if (wanted->process)
 		return;
-	showing_add(showing, info->id, tally_life_name(info->life), "", reading, info->disk_method);
+	showing_add(showing, info->id, tally_life_name(info->life), "", reading,
+		info->disk_method ?: "");
 }
 
 static void show_process(
@@ -107,7 +108,7 @@ static void show_process(
 		snprintf(name, sizeof(name), "  %s", info->name);
 	if (info->pid)
 		snprintf(pid, sizeof(pid), "%d", (int)info->pid);
-	showing_add(showing, name, tally_life_name(info->life), pid, reading, NULL);
+	showing_add(showing, name, tally_life_name(info->life), pid, reading, "");
 }
 
 void showing_begin(struct showing *showing)

@@ -84,6 +84,15 @@ static bool map_queues(struct ring *ring, const struct io_uring_params *p)
 	return true;
 }
 
+static bool only(int cpu, cpu_set_t *ret)
+{
+	if (cpu < 0 || cpu >= CPU_SETSIZE)
+		return false;
+	CPU_ZERO(ret);
+	CPU_SET(cpu, ret);
+	return true;
+}
+
 /*
  * The kernel names its threads by the one that they work for, as the whole machine numbers it: in
  * a namespace of pids that is not what we know, and the only one there is must be ours. Where /proc
@@ -139,13 +148,9 @@ static bool bind_to(struct ring *ring, int cpu)
 
 	if (cpu == ring->cpu)
 		return true;
-	if (cpu < 0 || cpu >= CPU_SETSIZE)
-		return false;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (ring->used && !move_thread(ring, &set))
-		return false;
-	if (syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_IOWQ_AFF, &set, sizeof(set)))
+	if (!only(cpu, &set) || (ring->used && !move_thread(ring, &set)) ||
+		syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_IOWQ_AFF, &set,
+			sizeof(set)))
 		return false;
 	ring->cpu = cpu;
 	return true;
@@ -267,8 +272,6 @@ static bool stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
 	int64_t wall_ns = clock_boot_ns();
 	int64_t others_ns = clock_process_cpu_ns() - clock_thread_cpu_ns();
 
-	if (!bind_to(ring, sched_getcpu()))
-		return false;
 	for (unsigned i = 0; i < batch->count; i++)
 		submit_one(ring, tail, dir, batch, i);
 	__atomic_store_n(ring->sq_tail, tail + batch->count, __ATOMIC_RELEASE);
@@ -286,26 +289,15 @@ static bool stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
 
 /*
  * Whoever waits for the kernel's thread is woken on a processor that idles: then every name costs
- * the lines of both caches, and the next batch begins elsewhere. So we stay where we are meanwhile.
+ * the lines of both caches, and the next batch begins elsewhere. So we stay where that thread is.
  */
-static bool stay(cpu_set_t *ret_before)
-{
-	cpu_set_t here;
-	int cpu = sched_getcpu();
-
-	if (cpu < 0 || cpu >= CPU_SETSIZE ||
-		sched_getaffinity(0, sizeof(*ret_before), ret_before) < 0)
-		return false;
-	CPU_ZERO(&here);
-	CPU_SET(cpu, &here);
-	return sched_setaffinity(0, sizeof(here), &here) == 0;
-}
-
 bool ring_stat_batch(struct ring *ring, int dir, struct scan_batch *batch)
 {
-	cpu_set_t before;
+	cpu_set_t before, here;
 
-	if (!stay(&before))
+	if (!bind_to(ring, sched_getcpu()) || !only(ring->cpu, &here) ||
+		sched_getaffinity(0, sizeof(before), &before) < 0 ||
+		sched_setaffinity(0, sizeof(here), &here) < 0)
 		return false;
 
 	bool done = stat_batch(ring, dir, batch);

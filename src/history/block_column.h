@@ -30,6 +30,10 @@ enum block_changes {
 #define TICK_NS INT64_C(10000000)
 #define PAGE	INT64_C(4096)
 
+/** What a start of each kind was divided by. */
+static const int64_t block_units[START_UNKNOWN] = {
+	[START_ZERO] = 1, [START_PLAIN] = 1, [START_PAGES] = PAGE, [START_TICKS] = TICK_NS};
+
 #define SCALE_OTHER   7u
 #define SCALE_UNKNOWN 8u
 
@@ -64,7 +68,7 @@ struct length_models {
 };
 
 /** Of what the columns before have learnt, a column takes so much for granted. */
-#define LENGTH_TRUST 4u
+#define LENGTH_TRUST 4
 
 /** How the last column of a metric was. */
 struct block_form {
@@ -112,16 +116,14 @@ static inline void length_models_learn(
 	struct model *to = (struct model *)shared;
 
 	for (size_t i = 0; i < LENGTH_MODELS; i++) {
-		int32_t trusted = to[i].seen < LENGTH_TRUST ? to[i].seen : (int32_t)LENGTH_TRUST;
-		int32_t news = from[i].seen - trusted;
+		int32_t known = to[i].seen, trusted = known < LENGTH_TRUST ? known : LENGTH_TRUST;
+		int32_t news = from[i].seen - trusted, seen = known + news;
 
 		if (news == 0)
 			continue;
-		to[i].yes = (uint16_t)(to[i].yes + ((int32_t)from[i].yes - to[i].yes) * news /
-							   (news + to[i].seen));
-		to[i].seen = (uint16_t)(to[i].seen + news < (int32_t)MODEL_SEEN_MAX
-						? to[i].seen + news
-						: (int32_t)MODEL_SEEN_MAX);
+		to[i].yes =
+			(uint16_t)(to[i].yes + ((int32_t)from[i].yes - to[i].yes) * news / seen);
+		to[i].seen = (uint16_t)(seen < MODEL_SEEN_MAX ? seen : MODEL_SEEN_MAX);
 	}
 }
 

@@ -124,14 +124,12 @@ static int64_t scaled(int64_t value, uint64_t scale)
 
 static int64_t read_start(struct reading *r, struct block_form *last)
 {
-	static const uint64_t units[] = {
-		[START_PLAIN] = 1, [START_PAGES] = PAGE, [START_TICKS] = TICK_NS};
 	unsigned kind = decode_choice(&r->from, r->models->start[last->start], 2);
 
 	last->start = (uint8_t)kind;
 	if (kind == START_ZERO)
 		return 0;
-	return scaled(unzigzag(get_number(r, NUMBER_START + kind)), units[kind]);
+	return scaled(unzigzag(get_number(r, NUMBER_START + kind)), (uint64_t)block_units[kind]);
 }
 
 static uint64_t read_scale(struct reading *r, struct block_form *last)

@@ -25,10 +25,8 @@ struct block_scratch *block_scratch_free(struct block_scratch *scratch)
 /* Models are all alike, but for what is known of the last column. */
 void block_models_begin(struct block_models *models)
 {
-	struct model *all = (struct model *)models;
-
-	for (size_t i = 0; i < offsetof(struct block_models, last) / sizeof(*all); i++)
-		all[i] = MODEL_UNKNOWN;
+	models_begin(
+		(struct model *)models, offsetof(struct block_models, last) / sizeof(struct model));
 	for (size_t i = 0; i < TALLY_METRIC_CAPACITY; i++)
 		models->last[i] = (struct block_form){.start = START_UNKNOWN,
 			.changes = CHANGES_UNKNOWN,
@@ -119,11 +117,6 @@ static void code_sparse(struct coding *c, const struct table_change *changes, ui
 	fold(values, count, c->values, &c->is_signed);
 }
 
-static int64_t difference(int64_t a, int64_t b)
-{
-	return (int64_t)((uint64_t)a - (uint64_t)b);
-}
-
 /* Not smaller than half of them, not larger than the rest; their order is lost. (Wirth's way.) */
 static int64_t median(int64_t *values, unsigned count)
 {
@@ -179,12 +172,12 @@ static void code_dense(struct coding *c, const struct table_change *changes, uin
 		once[changes[i].row - first_row - 1] = changes[i].delta / (int64_t)c->scale;
 	offer(c, CHANGES_DENSE, once, 0, &least_bits);
 	for (unsigned i = 0; i < c->count; i++)
-		other[i] = difference(once[i], i ? once[i - 1] : 0);
+		other[i] = wrapped_difference(once[i], i ? once[i - 1] : 0);
 	offer(c, CHANGES_DENSE_TWICE, other, 0, &least_bits);
 	memcpy(other, once, sizeof(other));
 	int64_t level = median(other, c->count);
 	for (unsigned i = 0; i < c->count; i++)
-		other[i] = difference(once[i], level);
+		other[i] = wrapped_difference(once[i], level);
 	offer(c, CHANGES_DENSE_LEVEL, other, level, &least_bits);
 }
 
@@ -226,14 +219,12 @@ static void put_number(struct writing *w, unsigned kind, uint64_t value)
 
 static void put_start(struct writing *w, struct block_form *last, int64_t start)
 {
-	static const int64_t units[] = {
-		[START_PLAIN] = 1, [START_PAGES] = PAGE, [START_TICKS] = TICK_NS};
 	enum block_start kind = start_kind(start);
 
 	encode_choice(&w->to, w->models->start[last->start], 2, kind);
 	last->start = (uint8_t)kind;
 	if (kind != START_ZERO)
-		put_number(w, NUMBER_START + kind, zigzag(start / units[kind]));
+		put_number(w, NUMBER_START + kind, zigzag(start / block_units[kind]));
 }
 
 static void put_scale(struct writing *w, struct block_form *last, uint64_t scale)

@@ -80,6 +80,17 @@ static inline int64_t unzigzag(uint64_t value)
 	return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
 }
 
+/** Arithmetic modulo 2^64: no two numbers are too far apart. */
+static inline int64_t wrapped_sum(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static inline int64_t wrapped_difference(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 /** A place in bytes that were written so, or claim to be. */
 struct reader {
 	const uint8_t *at, *end;

@@ -19,7 +19,7 @@ struct model {
 };
 
 #define MODEL_UNKNOWN  ((struct model){1u << 15, 0})
-#define MODEL_SEEN_MAX 60u
+#define MODEL_SEEN_MAX 60
 /** No decision is taken for certain: of 2,048, one is a surprise. */
 #define MODEL_LEAST 32u
 
@@ -37,6 +37,13 @@ static inline void model_learn(struct model *model, bool yes)
 
 	model->yes = (uint16_t)(model->yes + error * model_steps[model->seen] / 65536);
 	model->seen += model->seen < MODEL_SEEN_MAX;
+}
+
+/** Nothing is known of these. */
+static inline void models_begin(struct model *models, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		models[i] = MODEL_UNKNOWN;
 }
 
 /** The most bytes that a decision and the bits of a number take. */
@@ -207,9 +214,11 @@ static inline unsigned decode_choice(struct decoder *d, struct model *models, un
 
 /* ---- numbers ---- */
 
+#define NUMBER_MODELS 128u /* of lengths up to 64 */
+
 /** How many bits numbers of a kind have. */
 struct number_model {
-	struct model length[128];
+	struct model length[NUMBER_MODELS];
 };
 
 static inline unsigned bit_length(uint64_t value)

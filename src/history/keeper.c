@@ -186,24 +186,31 @@ static void forget_stored(struct history *history)
 	history->journal.lost = true;
 }
 
-/* Set a damaged file aside and begin a new one. */
-static int replace(struct history *history, struct keeper *k, struct tally_error *err)
+/* Set the file aside, which is damaged (-EBADMSG) or in a format of before (-ESTALE). */
+static int begin_anew(struct history *history, struct keeper *k, int code, struct tally_error *err)
 {
-	char aside[4096];
+	bool damaged = code == -EBADMSG;
 	struct tally_error why = *err;
+	char aside[4096];
 	int r;
 
-	store_close(k->store);
-	k->store = NULL;
-	k->damaged++;
-	r = store_file_set_aside(k->path, "damaged", aside, err);
+	k->damaged += damaged;
+	r = store_file_set_aside(k->path, damaged ? "damaged" : "earlier", aside, err);
 	if (r == 0)
 		r = store_open(k->path, false, k->limit, &k->store, err);
 	if (r == 0)
 		log_say(&history->log, TALLY_LOG_WARN,
 			"%s; it was set aside as %s, and a new one begun", why.message, aside);
-	k->generation++;
 	return r;
+}
+
+/* The file in use is damaged. */
+static int replace(struct history *history, struct keeper *k, struct tally_error *err)
+{
+	store_close(k->store);
+	k->store = NULL;
+	k->generation++;
+	return begin_anew(history, k, -EBADMSG, err);
 }
 
 /* Open the file again if it could not be. */
@@ -317,26 +324,12 @@ static void *run(void *argument)
 	return NULL;
 }
 
-/* Open for writing; what is damaged is set aside. */
+/* Open for writing; what is damaged, or in a format of before, is set aside. */
 static int open_writer(struct history *history, struct keeper *k, struct tally_error *err)
 {
-	char aside[4096];
-	struct tally_error why;
 	int r = store_open(k->path, false, k->limit, &k->store, err);
 
-	if (r != -EBADMSG && r != -ESTALE)
-		return r;
-	bool damaged = r == -EBADMSG;
-	why = *err;
-	r = store_file_set_aside(k->path, damaged ? "damaged" : "earlier", aside, err);
-	if (r == 0)
-		r = store_open(k->path, false, k->limit, &k->store, err);
-	if (r == 0) {
-		k->damaged += damaged;
-		log_say(&history->log, TALLY_LOG_WARN,
-			"%s; it was set aside as %s, and a new one begun", why.message, aside);
-	}
-	return r;
+	return r == -EBADMSG || r == -ESTALE ? begin_anew(history, k, r, err) : r;
 }
 
 /* Whether the machine is still in the boot that the last run was in. */

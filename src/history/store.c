@@ -228,7 +228,8 @@ static int check_identity(struct store *store, struct tally_error *err)
 			store->path, (long long)version, TALLY_VERSION, STORE_VERSION);
 	if (version < STORE_VERSION)
 		return tally_refuse(err, -ESTALE,
-			"store %s is in a format of before: %lld, and this Tally (%s) reads %d",
+			"store %s is in a format of before: %lld, and this Tally (%s) reads %d; "
+			"read it with the Tally that wrote it",
 			store->path, (long long)version, TALLY_VERSION, STORE_VERSION);
 	return check_metrics(store, err);
 }

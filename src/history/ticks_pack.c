@@ -14,31 +14,21 @@ struct expectation {
 static void expect_nothing(struct expectation *x)
 {
 	*x = (struct expectation){0};
-	for (unsigned i = 0; i < 128; i++)
-		x->late.length[i] = x->off.length[i] = MODEL_UNKNOWN;
-}
-
-static int64_t sum(int64_t a, int64_t b)
-{
-	return (int64_t)((uint64_t)a + (uint64_t)b);
-}
-
-static int64_t difference(int64_t a, int64_t b)
-{
-	return (int64_t)((uint64_t)a - (uint64_t)b);
+	models_begin(x->late.length, NUMBER_MODELS);
+	models_begin(x->off.length, NUMBER_MODELS);
 }
 
 static void expect_after(struct expectation *x, uint32_t number, struct tick tick)
 {
-	int64_t interval_ns = difference(tick.boot_ns, x->boot_ns);
+	int64_t interval_ns = wrapped_difference(tick.boot_ns, x->boot_ns);
 
 	if (number == 1)
 		x->interval_ns = interval_ns;
 	else if (number > 1)
-		x->interval_ns =
-			sum(x->interval_ns, difference(interval_ns, x->interval_ns) / FOLLOWING);
+		x->interval_ns = wrapped_sum(x->interval_ns,
+			wrapped_difference(interval_ns, x->interval_ns) / FOLLOWING);
 	x->boot_ns = tick.boot_ns;
-	x->offset_ns = difference(tick.wall_ns, tick.boot_ns);
+	x->offset_ns = wrapped_difference(tick.wall_ns, tick.boot_ns);
 }
 
 void ticks_pack(const struct tick_chunk *chunk, struct bytes *to)
@@ -52,8 +42,10 @@ void ticks_pack(const struct tick_chunk *chunk, struct bytes *to)
 	expect_nothing(&x);
 	for (uint32_t i = 0; i < chunk->count; i++) {
 		struct tick tick = chunk->at[i];
-		int64_t late_ns = difference(tick.boot_ns, sum(x.boot_ns, x.interval_ns));
-		int64_t off_ns = difference(difference(tick.wall_ns, tick.boot_ns), x.offset_ns);
+		int64_t late_ns =
+			wrapped_difference(tick.boot_ns, wrapped_sum(x.boot_ns, x.interval_ns));
+		int64_t off_ns = wrapped_difference(
+			wrapped_difference(tick.wall_ns, tick.boot_ns), x.offset_ns);
 
 		encode_number(&e, &x.late, zigzag(late_ns));
 		encode_number(&e, &x.off, zigzag(off_ns));
@@ -77,10 +69,10 @@ bool ticks_unpack(struct reader packed, struct tick_chunk *ret)
 	for (ret->count = 0; ret->count < count; ret->count++) {
 		struct tick tick;
 
-		tick.boot_ns =
-			sum(sum(x.boot_ns, x.interval_ns), unzigzag(decode_number(&d, &x.late)));
-		tick.wall_ns =
-			sum(sum(tick.boot_ns, x.offset_ns), unzigzag(decode_number(&d, &x.off)));
+		tick.boot_ns = wrapped_sum(wrapped_sum(x.boot_ns, x.interval_ns),
+			unzigzag(decode_number(&d, &x.late)));
+		tick.wall_ns = wrapped_sum(wrapped_sum(tick.boot_ns, x.offset_ns),
+			unzigzag(decode_number(&d, &x.off)));
 		ret->at[ret->count] = tick;
 		expect_after(&x, ret->count, tick);
 	}

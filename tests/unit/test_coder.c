@@ -20,12 +20,6 @@ static uint64_t random_number(void)
 	return random_bits() >> random_bits() % 64 >> random_bits() % 2;
 }
 
-static void begin_numbers(struct number_model *model)
-{
-	for (unsigned i = 0; i < 128; i++)
-		model->length[i] = MODEL_UNKNOWN;
-}
-
 enum {
 	DECISIONS = 5000,
 	ROOM = DECISIONS * CODER_ROOM,
@@ -84,8 +78,8 @@ static void numbers_and_choices_come_back(void **state)
 		struct number_model numbers;
 		struct model choices[16];
 
-		begin_numbers(&numbers);
-		memcpy(choices, numbers.length, sizeof(choices));
+		models_begin(numbers.length, NUMBER_MODELS);
+		models_begin(choices, 16);
 		for (unsigned i = 0; i < count; i++) {
 			encode_number(&e, &numbers, random_number());
 			encode_choice(&e, choices, 4, random_bits() % 16);
@@ -96,8 +90,8 @@ static void numbers_and_choices_come_back(void **state)
 		struct decoder d =
 			decoder_of(reader_of(coded.at, coded.length), bits.at, bits.length);
 		random_state = begun;
-		begin_numbers(&numbers);
-		memcpy(choices, numbers.length, sizeof(choices));
+		models_begin(numbers.length, NUMBER_MODELS);
+		models_begin(choices, 16);
 		for (unsigned i = 0; i < count; i++) {
 			assert_true(decode_number(&d, &numbers) == random_number());
 			assert_int_equal(decode_choice(&d, choices, 4), random_bits() % 16);

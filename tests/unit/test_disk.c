@@ -24,6 +24,17 @@ static void wait_for_looks(
 	fail_msg("no figure came");
 }
 
+/* Watch a sandbox until it was looked at so often. */
+static uint32_t watch_for_looks(
+	struct disk *disk, const char *path, int64_t looks, struct disk_reading *ret)
+{
+	uint32_t sandbox;
+
+	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
+	wait_for_looks(disk, sandbox, looks, ret);
+	return sandbox;
+}
+
 static struct disk *opened(int64_t interval_ns)
 {
 	struct disk_options options = {.interval_ns = interval_ns, .share = 1};
@@ -38,11 +49,9 @@ static void figure_arrives_and_agrees_with_du(void **state)
 	char *path = tree_new(NULL);
 	struct disk *disk = opened(0);
 	struct disk_reading reading;
-	uint32_t sandbox;
 
 	tree_run(path, "mkdir a; echo >a/x");
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 1, &reading);
+	watch_for_looks(disk, path, 1, &reading);
 	assert_int_equal(reading.code, 0);
 	assert_int_equal(reading.bytes, tree_du(path));
 	assert_int_equal(reading.files, 3);
@@ -60,8 +69,7 @@ static void figure_follows_at_its_interval(void **state)
 	struct disk_reading reading;
 	uint32_t sandbox;
 
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 2, &reading);
+	sandbox = watch_for_looks(disk, path, 2, &reading);
 	tree_run(path, "head -c 100000 /dev/zero >x");
 	/* The look under way may have been too early. */
 	disk_read(disk, sandbox, &reading);
@@ -78,8 +86,7 @@ static void refresh_does_not_wait_for_the_interval(void **state)
 	struct disk_reading reading;
 	uint32_t sandbox;
 
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 1, &reading);
+	sandbox = watch_for_looks(disk, path, 1, &reading);
 	tree_run(path, "head -c 100000 /dev/zero >x");
 	disk_refresh(disk, sandbox);
 	wait_for_looks(disk, sandbox, 2, &reading);
@@ -99,11 +106,9 @@ static void arrival_is_told(void **state)
 	struct disk_options options = {.changed = count_call, .context = &calls, .share = 1};
 	struct disk_reading reading;
 	struct disk *disk;
-	uint32_t sandbox;
 
 	assert_int_equal(disk_open(&options, &disk, NULL), 0);
-	assert_int_equal(disk_watch(disk, "/nonexistent/tally", &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 1, &reading);
+	watch_for_looks(disk, "/nonexistent/tally", 1, &reading);
 	assert_int_equal(reading.code, -ENOENT);
 	assert_non_null(strstr(reading.why, "/nonexistent/tally"));
 	disk_close(disk);
@@ -233,8 +238,7 @@ static void silent_file_system_costs_one_worker(void **state)
 	/* What lies in the same mount is not tried: it would cost another one. */
 	assert_int_equal(disk_watch(disk, below, &neighbour, NULL), 0);
 	snprintf(below, sizeof(below), "%s/good", path);
-	assert_int_equal(disk_watch(disk, below, &good, NULL), 0);
-	wait_for_looks(disk, good, 50, &reading);
+	good = watch_for_looks(disk, below, 50, &reading);
 	assert_int_equal(reading.code, 0);
 	wait_for_stuck(disk, 1, bad);
 	disk_read(disk, bad, &reading);
@@ -317,8 +321,7 @@ static void check_growing(const char *parent, const char *methods)
 
 	assert_int_equal(disk_open(&options, &disk, NULL), 0);
 	pid_t grower = start_growing(path);
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 2, &reading);
+	sandbox = watch_for_looks(disk, path, 2, &reading);
 	assert_int_equal(reading.code, 0);
 	kill(grower, SIGKILL);
 	assert_int_equal(waitpid(grower, &status, 0), grower);
@@ -347,14 +350,12 @@ static void bind_mount_loop_ends_for_the_tracker(void **state)
 		.interval_ns = 10 * NS_PER_MS, .share = 1, .methods = "track,walk"};
 	struct disk_reading reading;
 	struct disk *disk;
-	uint32_t sandbox;
 
 	if (geteuid() != 0)
 		skip_because("needs root to mount");
 	tree_run(path, "mkdir -p a/loop; echo >a/x; mount --bind . a/loop");
 	assert_int_equal(disk_open(&options, &disk, NULL), 0);
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 3, &reading);
+	watch_for_looks(disk, path, 3, &reading);
 	int64_t du = tree_du(path);
 	tree_run(path, "umount a/loop");
 	assert_int_equal(reading.code, 0);
@@ -407,8 +408,7 @@ static void be_right_without_fanotify(const char *path)
 	struct disk_reading reading;
 	uint32_t sandbox;
 
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 1, &reading);
+	sandbox = watch_for_looks(disk, path, 1, &reading);
 	assert_string_equal(reading.method, "walk");
 	assert_true(strlen(reading.why) > 10);
 	assert_int_equal(reading.bytes, tree_du(path));
@@ -461,12 +461,10 @@ static void get_a_group_when_another_is_gone(const char *path)
 	char other[300];
 
 	snprintf(other, sizeof(other), "%s/b", path);
-	assert_int_equal(disk_watch(disk, path, &first, NULL), 0);
-	wait_for_looks(disk, first, 1, &reading);
+	first = watch_for_looks(disk, path, 1, &reading);
 	if (strcmp(reading.method, "track") != 0)
 		_exit(LACKING);
-	assert_int_equal(disk_watch(disk, other, &second, NULL), 0);
-	wait_for_looks(disk, second, 1, &reading);
+	second = watch_for_looks(disk, other, 1, &reading);
 	assert_string_equal(reading.method, "walk");
 	assert_non_null(strstr(reading.why, "max_user_groups"));
 	disk_unwatch(disk, first);
@@ -493,12 +491,10 @@ static void walk_what_has_too_many_directories(const char *path)
 {
 	struct disk *disk = opened_with_limit("max_fanotify_marks", "5");
 	struct disk_reading reading;
-	uint32_t sandbox, small;
 	char below[300];
 
 	snprintf(below, sizeof(below), "%s/1", path);
-	assert_int_equal(disk_watch(disk, path, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 3, &reading);
+	watch_for_looks(disk, path, 3, &reading);
 	assert_int_equal(reading.code, 0);
 	assert_string_equal(reading.method, "walk");
 	assert_non_null(strstr(reading.why, "max_user_marks"));
@@ -506,8 +502,7 @@ static void walk_what_has_too_many_directories(const char *path)
 	assert_int_equal(reading.files, tree_files((char *)path));
 
 	/* Its marks were given back: a small one has room. */
-	assert_int_equal(disk_watch(disk, below, &small, NULL), 0);
-	wait_for_looks(disk, small, 1, &reading);
+	watch_for_looks(disk, below, 1, &reading);
 	assert_string_equal(reading.method, "track");
 	disk_close(disk);
 }
@@ -548,8 +543,7 @@ static void swap_for_a_symlink(const char *method)
 		       "head -c 1M /dev/zero >other/big");
 	snprintf(box, sizeof(box), "%s/box", path);
 	assert_int_equal(disk_open(&options, &disk, NULL), 0);
-	assert_int_equal(disk_watch(disk, box, &sandbox, NULL), 0);
-	wait_for_looks(disk, sandbox, 1, &before);
+	sandbox = watch_for_looks(disk, box, 1, &before);
 	assert_string_equal(before.method, method);
 
 	tree_run(path, "mv box gone; ln -s other box");
