@@ -112,11 +112,12 @@ class Clients(threading.Thread):
             connection.sendall(b"GET /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\n\r\nGET /")
 
 
+# The history is full within the first third: what fills it is no growth.
 def start(options, folder, receiver, port):
     os.mkdir(os.path.join(folder, "jobs"))
     words = ["--source", f"pid:steady={os.getpid()}", "--source", f"pidfile:{folder}/jobs",
              "--socket", "none", "--listen", str(port), "--collector", options.collector,
-             "--interval", f"{options.interval}ms", "--history", "10s",
+             "--interval", f"{options.interval}ms", "--history", f"{min(10, options.seconds / 4):g}s",
              "--store", f"{folder}/state/history.db", "--store-size", "2M", "--remote-write",
              f"http://127.0.0.1:{receiver.server_port}/", "--remote-write-interval", "200ms"]
     return subprocess.Popen([os.path.join(options.build, "src/cli/tally"), "observe", *words],
